@@ -1,0 +1,1 @@
+../selftests/rig.sh

@@ -1,0 +1,189 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# A storage network inside one machine: a storage controller in a network namespace, reached over one veth pair, the
+# "cable", per path. Source it, or run one function: rig.sh <function> [<argument>]...
+#
+#   rig_up <paths> [<MiB> [<hosts>]]   build all of it; every host gets a controller of its own on every path
+#   rig_down                           remove whatever there is of it; harmless if there is nothing
+#   rig_path <i> [<host>]              print the block device of path i, counted from 1
+#   cable_pull <i>, cable_plug <i>     the far end goes down and up: our adapter sees the carrier
+#   admin_down <i>, admin_up <i>       our own end goes down and up, by the administrator's hand
+#   shape <i> <Mbit/s>, loss <i> <%>   a slow or a lossy cable, in both directions; 0 mends it; shape before loss
+#
+# Path i runs from our adapter eth<i>, 10.10.<i>.1, to the controller's port 10.10.<i>.2. The medium is a null_blk
+# that keeps what is written, exported by nvmet over TCP. The timers are NVMe's defaults. The kernel must have been
+# booted with nvme_core.multipath=N, or the paths hide behind one native head.
+
+RIG_NS=storage
+RIG_NQN=nqn.2014-08.org.nvmexpress:dm-bond-rig
+RIG_NVMET=/sys/kernel/config/nvmet
+RIG_MEDIUM=/sys/kernel/config/nullb/rig_medium # The disk is named like it.
+
+_rig_say() { echo "rig: $*" >&2; }
+_rig_set() { echo "$2" >"$1" || { _rig_say "cannot write $2 to $1"; return 1; }; }
+_rig_hostid() { printf '00000000-0000-4000-8000-%012d' "$1"; }
+_rig_hostnqn() { echo "nqn.2014-08.org.nvmexpress:uuid:$(_rig_hostid "$1")"; }
+# Run in the storage namespace. Not "ip netns exec": it would hide configfs.
+_rig_far() { nsenter --net="/run/netns/$RIG_NS" "$@"; }
+
+_rig_medium() {
+	mkdir "$RIG_MEDIUM" &&
+		_rig_set "$RIG_MEDIUM/size" "$1" &&
+		_rig_set "$RIG_MEDIUM/memory_backed" 1 &&
+		_rig_set "$RIG_MEDIUM/discard" 1 &&
+		_rig_set "$RIG_MEDIUM/power" 1
+}
+
+_rig_subsystem() {
+	local sub=$RIG_NVMET/subsystems/$RIG_NQN ns
+	ns=$sub/namespaces/1
+	mkdir "$sub" "$ns" &&
+		_rig_set "$sub/attr_allow_any_host" 1 &&
+		_rig_set "$ns/device_path" "/dev/${RIG_MEDIUM##*/}" &&
+		_rig_set "$ns/device_uuid" 0dbd0000-0000-4000-8000-000000000001 &&
+		_rig_set "$ns/device_nguid" 0dbd0000-0000-4000-8000-000000000002 &&
+		_rig_set "$ns/enable" 1
+}
+
+_rig_mac() { printf '02:db:00:00:%02x:%02x' "$1" "$2"; }
+# Neighbours are told, not asked for, so that a path is back as soon as its cable is. The kernel forgets even
+# permanent ones when a link goes down; an end that is down now takes none, and is told when it comes up.
+_rig_neighbours() {
+	local i=$1
+	ip neigh replace "10.10.$i.2" dev "eth$i" nud permanent lladdr "$(_rig_mac "$i" 2)" 2>/dev/null
+	_rig_far ip neigh replace "10.10.$i.1" dev "far$i" nud permanent lladdr "$(_rig_mac "$i" 1)" 2>/dev/null
+	return 0
+}
+
+_rig_cable() {
+	local i=$1
+	ip link add "eth$i" address "$(_rig_mac "$i" 1)" type veth \
+		peer name "far$i" address "$(_rig_mac "$i" 2)" netns "$RIG_NS" &&
+		ip addr add "10.10.$i.1/24" dev "eth$i" &&
+		_rig_far ip addr add "10.10.$i.2/24" dev "far$i" &&
+		ip link set "eth$i" up &&
+		_rig_far ip link set "far$i" up
+}
+
+# A port listens in the namespace of the task that links a subsystem to it.
+_rig_port() {
+	local i=$1 port=$RIG_NVMET/ports/$1
+	mkdir "$port" &&
+		_rig_set "$port/addr_trtype" tcp &&
+		_rig_set "$port/addr_adrfam" ipv4 &&
+		_rig_set "$port/addr_traddr" "10.10.$i.2" &&
+		_rig_set "$port/addr_trsvcid" 4420 &&
+		_rig_far ln -s "$RIG_NVMET/subsystems/$RIG_NQN" "$port/subsystems/"
+}
+
+_rig_connect() {
+	local i=$1 host=$2 _
+	nvme connect -t tcp -n "$RIG_NQN" -a "10.10.$i.2" -s 4420 --host-traddr "10.10.$i.1" --host-iface "eth$i" \
+		--hostnqn "$(_rig_hostnqn "$host")" --hostid "$(_rig_hostid "$host")" >/dev/null || return
+	# The namespace appears when the kernel has scanned for it.
+	for _ in $(seq 100); do
+		[ -b "$(rig_path "$i" "$host" 2>/dev/null)" ] && return
+		sleep 0.1
+	done
+	_rig_say "path $i of host $host has no block device"
+	return 1
+}
+
+rig_up() {
+	local paths=$1 size=${2:-256} hosts=${3:-1} i host
+	modprobe -a configfs veth nvmet nvmet-tcp nvme-tcp && modprobe null_blk nr_devices=0 || return
+	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
+	[ "$(cat /sys/module/nvme_core/parameters/multipath)" = N ] ||
+		{ _rig_say "boot with nvme_core.multipath=N"; return 1; }
+	rig_down && ip netns add "$RIG_NS" && _rig_medium "$size" && _rig_subsystem || return
+	for ((i = 1; i <= paths; i++)); do
+		_rig_cable "$i" && _rig_neighbours "$i" && _rig_port "$i" || return
+		for ((host = 1; host <= hosts; host++)); do
+			_rig_connect "$i" "$host" || return
+		done
+	done
+}
+
+# The numbers of the cables there are.
+_rig_cables() {
+	[ ! -e "/run/netns/$RIG_NS" ] || _rig_far ip -br link | sed -n 's/^far\([0-9]*\)@.*/\1/p'
+}
+
+rig_down() {
+	local dir i cables
+	# A controller is told goodbye before it is deleted, which takes long over a cable that is pulled or lossy.
+	cables=$(_rig_cables)
+	for i in $cables; do
+		_rig_qdisc "$i" del root
+		admin_up "$i"
+		cable_plug "$i"
+	done
+	for dir in /sys/class/nvme/nvme*; do
+		[ "$(cat "$dir/subsysnqn" 2>/dev/null)" = "$RIG_NQN" ] && echo 1 >"$dir/delete_controller"
+	done
+	for dir in "$RIG_NVMET"/ports/*/subsystems/"$RIG_NQN"; do
+		[ -e "$dir" ] && rm "$dir" && rmdir "${dir%/subsystems/*}"
+	done
+	for dir in "$RIG_NVMET/subsystems/$RIG_NQN"{/namespaces/1,} "$RIG_MEDIUM"; do
+		[ ! -e "$dir" ] || rmdir "$dir" || return
+	done
+	for i in $cables; do
+		ip link del "eth$i"
+	done
+	[ ! -e "/run/netns/$RIG_NS" ] || ip netns del "$RIG_NS"
+}
+
+rig_path() {
+	local i=$1 host=${2:-1} dir disk
+	for dir in /sys/class/nvme/nvme*; do
+		[[ $(cat "$dir/address" 2>/dev/null) == "traddr=10.10.$i.2,"* ]] || continue
+		[ "$(cat "$dir/hostnqn")" = "$(_rig_hostnqn "$host")" ] || continue
+		for disk in "$dir"/nvme*n*; do
+			[ -b "/dev/${disk##*/}" ] && echo "/dev/${disk##*/}" && return
+		done
+	done
+	_rig_say "path $i of host $host has no block device"
+	return 1
+}
+
+cable_pull() { _rig_far ip link set "far$1" down; }
+cable_plug() { _rig_far ip link set "far$1" up && _rig_neighbours "$1"; }
+admin_down() { ip link set "eth$1" down; }
+admin_up() { ip link set "eth$1" up && _rig_neighbours "$1"; }
+
+# Put a queueing discipline on both ends of a cable, or take it off.
+_rig_qdisc() {
+	local i=$1 what=$2
+	shift 2
+	if [ "$what" = del ]; then
+		tc qdisc del dev "eth$i" "$@" 2>/dev/null
+		_rig_far tc qdisc del dev "far$i" "$@" 2>/dev/null
+		return 0
+	fi
+	tc qdisc replace dev "eth$i" "$@" && _rig_far tc qdisc replace dev "far$i" "$@"
+}
+
+shape() {
+	modprobe sch_tbf || return
+	if [ "$2" = 0 ]; then
+		_rig_qdisc "$1" del root
+	else
+		_rig_qdisc "$1" replace root handle 1: tbf rate "$2mbit" burst 128kb latency 400ms
+	fi
+}
+
+loss() {
+	local where=(root)
+	modprobe sch_netem || return
+	tc qdisc show dev "eth$1" | grep -q '^qdisc tbf 1:' && where=(parent 1:1)
+	if [ "$2" = 0 ]; then
+		_rig_qdisc "$1" del "${where[@]}"
+	else
+		_rig_qdisc "$1" replace "${where[@]}" handle 10: netem loss "$2%"
+	fi
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+	set -u
+	"$@"
+fi
