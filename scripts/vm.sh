@@ -54,7 +54,8 @@ use_kvm() {
 	[ "$(cat "$known")" = yes ]
 }
 
-# What the guest runs. The heartbeat is a file that grows, since the guest's clock is its own.
+# What the guest runs. The heartbeat is a file that grows, since the guest's clock is its own. The serial ports that
+# are its standard output cannot be opened twice, so pipes stand between.
 guest_script() {
 	cat <<-EOF
 		mount -t tmpfs -o mode=1777 tmpfs /tmp
@@ -64,13 +65,15 @@ guest_script() {
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 		cd ${TOP@Q}
 		while printf . >>${RUN@Q}/heartbeat; do sleep 5; done &
-		${*@Q} </dev/null
+		exec 3> >(exec cat) 4> >(exec cat >&2)
+		${*@Q} </dev/null >&3 2>&4 3>&- 4>&-
 		echo \$? >${RUN@Q}/status
+		exec 3>&- 4>&-
+		wait \$! # The host waits for this shell, but not for ever.
 	EOF
 }
 
 # Runs in mount and PID namespaces of its own, so that nothing of it is left behind however it ends.
-# shellcheck disable=SC2317  # Called by the shell in there.
 boot() {
 	local arg args=()
 	# Coldplug and tmpfiles would take longer than all the rest of the boot, for devices and files nobody needs.

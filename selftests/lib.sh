@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# What the tests share. A test sources it, makes its checks, and ends with "finish":
+#
+#   . ./lib.sh
+#   need fio null_blk
+#   load_bond
+#   scratch disk 64
+#   fresh name
+#   check "a bond can be created" dmsetup create "$name" --table "0 131072 bond 0 primary 0 1 $disk 0"
+#   finish
+#
+# Whatever a test makes through these functions is removed when it ends, however it ends. The kernel's log since the
+# test began is looked through at the end, and a fault in it fails the test.
+
+set -u
+export LC_ALL=C.UTF-8
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+. ./kernel-log.sh
+
+TEST=$(basename "$0" .sh)
+MARK="dm-bond-selftests: $TEST $$" # Where in the kernel's log this test began.
+NULLB=/sys/kernel/config/nullb
+CHECKS=0
+FAILED=0
+FINISHED=
+FRESH=0
+CLEANUPS=()
+
+note() { printf '# %s\n' "$@"; }
+pass() { echo "ok $((++CHECKS)) $1"; }
+skip() { echo "ok $((++CHECKS)) $1 # SKIP ${2-}"; }
+fail() {
+	echo "not ok $((++CHECKS)) $1"
+	FAILED=$((FAILED + 1))
+}
+
+# check <what> <command>...: the command must succeed; what it said is shown only if it does not.
+check() {
+	local what=$1 said
+	shift
+	if said=$("$@" 2>&1); then
+		pass "$what"
+	else
+		fail "$what"
+		note "the command was: $*" "$said"
+		return 1
+	fi
+}
+
+# check_fails <what> <pattern> <command>...: the command must fail and say something that matches the pattern.
+check_fails() {
+	local what=$1 pattern=$2 said
+	shift 2
+	if said=$("$@" 2>&1); then
+		fail "$what"
+		note "it succeeded: $*" "$said"
+		return 1
+	elif ! grep -Eq -- "$pattern" <<<"$said"; then
+		fail "$what"
+		note "it failed, but not with \"$pattern\": $*" "$said"
+		return 1
+	fi
+	pass "$what"
+}
+
+# check_is <what> <expected> <found>
+check_is() {
+	if [ "$2" = "$3" ]; then
+		pass "$1"
+	else
+		fail "$1"
+		note "expected: $2" "found:    $3"
+		return 1
+	fi
+}
+
+skip_all() {
+	FINISHED=skipped
+	echo "1..0 # SKIP $*"
+	exit 4
+}
+
+# need <tool or module>...: without any of them there is nothing to test.
+need() {
+	local what
+	[ "$(id -u)" = 0 ] || skip_all "needs root"
+	for what in "$@"; do
+		command -v "$what" >/dev/null || load_module "$what" || skip_all "needs $what"
+	done
+}
+
+load_module() {
+	case $1 in
+	null_blk) modprobe -q null_blk nr_devices=0 ;; # Only the disks that are asked for.
+	*) modprobe -q "$1" ;;
+	esac
+}
+
+# The module comes from the project's build directory where there is one, else from the system.
+load_bond() {
+	local dir=${DM_BOND_DIR:-..}
+	need dmsetup dm_mod
+	[ ! -e /sys/module/dm_bond ] || return 0
+	if [ -e "$dir/dm-bond.ko" ]; then
+		insmod "$dir/dm-bond.ko" || { fail "insmod $dir/dm-bond.ko"; finish; }
+	else
+		modprobe -q dm-bond || skip_all "no module dm-bond"
+	fi
+}
+
+# at_exit <command>...: run when the test ends, the last one first.
+at_exit() { CLEANUPS+=("$(printf '%q ' "$@")"); }
+
+# fresh <variable>: a name for a device-mapper device that nobody has; the device is removed at the end.
+fresh() {
+	local -n _name=$1
+	_name=bond-$TEST-$$-$((++FRESH))
+	at_exit remove_dm "$_name"
+}
+
+# Remove a device-mapper device, if need be with the I/O that waits in it.
+remove_dm() {
+	local name=$1
+	dmsetup info "$name" >/dev/null 2>&1 || return 0
+	timeout 20 dmsetup remove --retry "$name" >/dev/null 2>&1 && return
+	timeout 20 dmsetup message "$name" 0 fail_if_no_path >/dev/null 2>&1
+	timeout 20 dmsetup remove --force --retry "$name"
+}
+
+# scratch <variable> <MiB> [<null_blk attribute>=<value>]...: a disk that keeps what is written; removed at the end.
+scratch() {
+	local -n _disk=$1
+	local dir=$NULLB/disk-$$-$((++FRESH)) pair
+	need null_blk configfs
+	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
+	_disk=/dev/${dir##*/}
+	at_exit remove_scratch "$dir"
+	mkdir "$dir" || return
+	for pair in "size=$2" memory_backed=1 "${@:3}" power=1; do
+		echo "${pair#*=}" >"$dir/${pair%%=*}" || { note "null_blk: cannot set $pair"; return 1; }
+	done
+}
+
+# remove_scratch <disk or its directory>: also in the middle of a test, for a disk that vanishes.
+remove_scratch() {
+	local dir=$NULLB/${1##*/}
+	[ ! -e "$dir" ] || rmdir "$dir"
+}
+
+# wait_for <seconds> <command>...: until the command succeeds; fail if it does not in time.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.1
+	done
+}
+
+# log_since: the kernel's log since this test began, or what is left of it.
+log_since() { dmesg | awk -v mark="$MARK begins" '{ log_ = log_ $0 "\n" } index($0, mark) { log_ = "" } END { printf "%s", log_ }'; }
+
+finish() {
+	FINISHED=yes
+	exit
+}
+
+# Runs when the test ends, however it ends.
+_end() {
+	local i faults
+	[ -n "$FINISHED" ] || fail "the test ended early"
+	trap - EXIT
+	for ((i = ${#CLEANUPS[@]} - 1; i >= 0; i--)); do
+		eval "${CLEANUPS[i]}" || fail "cleaning up: ${CLEANUPS[i]}"
+	done
+	if faults=$(log_since | kernel_faults); then
+		fail "the kernel's log is clean"
+		mapfile -t faults <<<"$faults"
+		note "${faults[@]:0:20}"
+	elif [ "$FINISHED" != skipped ]; then
+		pass "the kernel's log is clean"
+	fi
+	echo "$MARK ends" >/dev/kmsg
+	[ "$FINISHED" != skipped ] || [ "$FAILED" != 0 ] || exit 4
+	echo "1..$CHECKS"
+	exit $((FAILED > 0))
+}
+
+echo "TAP version 13"
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+echo "$MARK begins" >/dev/kmsg
+trap _end EXIT
+trap 'exit 143' TERM INT HUP
