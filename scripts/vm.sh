@@ -55,10 +55,10 @@ use_kvm() {
 }
 
 # What the guest runs. The heartbeat is a file that grows, since the guest's clock is its own. The serial ports that
-# are its standard output cannot be opened twice, so pipes stand between.
+# are its standard output cannot be opened twice, so pipes stand between. A new /tmp must not hide the checkout.
 guest_script() {
 	cat <<-EOF
-		mount -t tmpfs -o mode=1777 tmpfs /tmp
+		$([[ " $TOP $CACHE" == *" /tmp/"* ]] || echo mount -t tmpfs -o mode=1777 tmpfs /tmp)
 		mount --bind ${RUN@Q}/udevadm /usr/bin/udevadm
 		modprobe configfs && mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
 		export HOME=/root LC_ALL=C.UTF-8 DM_BOND_CACHE=${CACHE@Q}
@@ -95,6 +95,9 @@ failed() {
 	exit "$status"
 }
 
+# Kill the namespace's first process; the rest of it, QEMU included, dies with it.
+stop() { pkill -KILL -P "$1" || kill -KILL "$1"; } 2>/dev/null
+
 size() { stat -c %s "$RUN/heartbeat" 2>/dev/null || echo 0; }
 
 # Wait for the guest, and make sure that the wait has an end.
@@ -114,7 +117,7 @@ watch() {
 		else
 			continue
 		fi
-		kill -KILL "$vm"
+		stop "$vm"
 		return
 	done
 	# Powering off takes the guest a moment; a guest that cannot even do that is no loss.
@@ -122,7 +125,7 @@ watch() {
 		kill -0 "$vm" 2>/dev/null || return 0
 		sleep 0.1
 	done
-	kill -KILL "$vm"
+	stop "$vm"
 }
 
 mkdir -p "$CACHE/log" "$RUN"
@@ -143,7 +146,7 @@ ERR=$!
 unshare --mount --propagation unchanged --pid --fork --kill-child --mount-proc bash -euc boot "$0" >&3 2>&4 9>&- &
 VM=$!
 disown "$VM" # Or bash reports its end.
-trap 'kill -KILL $VM 2>/dev/null || true' EXIT
+trap 'stop "$VM" || true' EXIT
 exec 3>&- 4>&-
 why=
 watch "$VM"

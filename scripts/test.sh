@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What "make test" runs: build the module, run the host's tests, then all kselftests in one boot of the stock kernel
+# with the kernel's own checks turned on. TESTS="<name>..." restricts the kselftests, KDIR= names a prepared kernel
+# tree. Ends with one line, "N passed, N failed, N skipped", and fails if anything failed.
+. "$(dirname "$0")/common.sh"
+. "$TOP/selftests/kernel-log.sh"
+
+ENTER=$TOP/scripts/enter.sh
+LOG=$CACHE/log/kselftest.log
+CONSOLE=$CACHE/log/guest-console.log
+CHECKS="slab_debug=FZPU panic_on_oops=1 kfence.sample_interval=100 log_buf_len=8M
+	sysctl.kernel.hung_task_timeout_secs=60"
+PASSED=0
+FAILED=0
+SKIPPED=0
+
+failed() {
+	FAILED=$((FAILED + 1))
+	say "failed: $*"
+}
+
+finish() {
+	echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+	exit $((FAILED > 0))
+}
+
+# Add up what cargo says of every test binary.
+host_tests() {
+	local log=$CACHE/log/host-tests.log status=0 passed failed ignored
+	[ -e "$TOP/selftests/host/Cargo.toml" ] || return 0
+	"$ENTER" -- env CARGO_HOME="$CACHE/cargo" CARGO_TARGET_DIR="$CACHE/host-tests" \
+		cargo test --manifest-path "$TOP/selftests/host/Cargo.toml" 2>&1 | tee "$log" || status=$?
+	while read -r passed failed ignored; do
+		PASSED=$((PASSED + passed))
+		FAILED=$((FAILED + failed))
+		SKIPPED=$((SKIPPED + ignored))
+	done < <(sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored;.*/\1 \2 \3/p' "$log")
+	sed -n 's/^test \(.*\) \.\.\. FAILED$/failed: \1/p' "$log" >&2
+	if [ "$status" != 0 ] && ! grep -q '^test result: FAILED' "$log"; then
+		failed "the host tests (status $status)"
+	fi
+}
+
+# Read KTAP as the kernel's runner prints it, a test's own lines behind "# ". Print a line for everything counted: a
+# test's own checks where it prints any, else the test; and a test that failed with no failed check of its own.
+ktap() {
+	awk '
+		function verdict(line) {
+			return line ~ /^not ok/ ? "failed" : toupper(line) ~ /# SKIP/ ? "skipped" : "passed"
+		}
+		function name(line) { sub(/^(not )?ok [0-9]+ *(- )?/, "", line); return line }
+		/^# selftests: / { test = $NF; own = bad = 0 }
+		/^# (not )?ok [0-9]/ {
+			line = substr($0, 3)
+			own++
+			bad += verdict(line) == "failed"
+			print verdict(line), test ": " name(line)
+		}
+		/^(not )?ok [0-9]/ {
+			if (!own || (verdict($0) == "failed" && !bad))
+				print verdict($0), name($0)
+			test = ""
+		}
+		END { if (test) print "failed", test ": did not end" }
+	'
+}
+
+kselftests() {
+	local status=0 tests=() test verdict what
+	for test in ${TESTS-}; do
+		test=$(basename "$test" .sh).sh
+		[ -x "$TOP/selftests/$test" ] || die "there is no test $test"
+		tests+=("$test")
+	done
+	"$TOP/scripts/vm.sh" --timeout "${TEST_TIMEOUT:-5400}" --append "$CHECKS" -- \
+		scripts/guest/run-kselftest "$KDIR" "${tests[@]}" | tee "$LOG" || status=$?
+	while read -r verdict what; do
+		case $verdict in
+		passed) PASSED=$((PASSED + 1)) ;;
+		skipped) SKIPPED=$((SKIPPED + 1)) ;;
+		failed) failed "$what" ;;
+		esac
+	done < <(ktap <"$LOG")
+	case $status in
+	0) ;;
+	124) failed "the guest: timeout or hang" ;;
+	125) failed "the guest: crashed" ;;
+	*) failed "the guest: the runner ended with status $status" ;;
+	esac
+	grep -q '^\(not \)\?ok ' "$LOG" || failed "the kselftests: none ran"
+	if kernel_faults <"$CONSOLE" >&2; then
+		failed "the guest's kernel log as a whole ($CONSOLE)"
+	else
+		PASSED=$((PASSED + 1))
+	fi
+}
+
+RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
+KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
+(step "build the module" "$ENTER" -- make modules KDIR="$KDIR") || { failed "the build of the module"; finish; }
+host_tests
+kselftests
+finish
