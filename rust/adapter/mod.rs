@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Adapters: network devices, as far as paths run over them. One for the whole module, however many bonds use it.
+//!
+//! An adapter is there as long as a path names it. It follows its network device through a change of name, and waits
+//! for one of its name when it has none: then it has no link.
+
+mod attributes;
+mod registry;
+
+pub(crate) use registry::{Adapters, Lease};
+
+use crate::{
+    bond::Path,
+    kapi::netdev::{NetDevice, Slot},
+};
+use kernel::{
+    fmt, new_mutex,
+    prelude::*,
+    str::CString,
+    sync::{
+        atomic::{Atomic, AtomicFlag, Full, Relaxed},
+        Arc, Mutex,
+    },
+};
+
+/// A network adapter.
+#[pin_data]
+pub(crate) struct Adapter {
+    netdev: Slot,
+    /// What was last told of the link.
+    link: AtomicFlag,
+    /// How often the link was lost.
+    failures: Atomic<u64>,
+    #[pin]
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    name: CString,
+    /// The paths over this adapter, of all bonds.
+    paths: KVec<Arc<Path>>,
+    /// Bytes moved by paths that are gone.
+    bytes_before: u64,
+}
+
+impl Adapter {
+    fn new(name: &CStr) -> Result<Arc<Self>> {
+        let name = CString::try_from(name)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                netdev: Slot::new(),
+                link: AtomicFlag::new(false),
+                failures: Atomic::new(0),
+                inner <- new_mutex!(
+                    Inner { name, paths: KVec::new(), bytes_before: 0 },
+                    "Adapter::inner"
+                ),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Whether there is a network device, up and with its carrier, at this moment. Any context.
+    pub(crate) fn has_link(&self) -> bool {
+        self.netdev.with(|dev| dev.is_some_and(NetDevice::has_link))
+    }
+
+    /// Writes the name of the network device. May sleep.
+    pub(crate) fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        out.write_fmt(fmt!("{}", &*self.inner.lock().name))
+    }
+
+    /// Takes in what is known of the link now, and tells the paths. May sleep, but not for I/O.
+    fn link_is(&self, up: bool) {
+        if self.link.xchg(up, Full) && !up {
+            self.failures.add(1, Relaxed);
+        }
+        for path in &self.inner.lock().paths {
+            path.link_changed(up);
+        }
+    }
+
+    /// Lets a path hear of the link. May sleep.
+    pub(crate) fn join(&self, path: &Arc<Path>) -> Result {
+        Ok(self.inner.lock().paths.push(path.clone(), GFP_KERNEL)?)
+    }
+
+    /// Ends that. When it returns no word of the link is under way to the path. May sleep.
+    pub(crate) fn leave(&self, path: &Arc<Path>) {
+        let mut inner = self.inner.lock();
+        let before = inner.paths.len();
+        inner.paths.retain(|other| !Arc::ptr_eq(other, path));
+        if inner.paths.len() < before {
+            inner.bytes_before = inner.bytes_before.wrapping_add(path.counters().bytes());
+        }
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The adapters that there are, and what the kernel tells of their network devices.
+
+use super::{attributes::AdapterDirectory, Adapter};
+use crate::{
+    kapi::{
+        netdev::{Event, NetDevice, Notified, Watcher},
+        sysfs::{Directory, Kobject, Plain},
+    },
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    str::CString,
+    sync::{aref::ARef, atomic::Relaxed, Arc, Mutex},
+};
+
+/// All adapters of the module.
+///
+/// The lock is taken under the RTNL, so the RTNL must not be taken under it, nor anything waited for that takes it.
+#[pin_data]
+pub(crate) struct Adapters {
+    #[pin]
+    entries: Mutex<KVec<Entry>>,
+    /// `/sys/module/dm_bond/adapters`. Dropped after the entries, whose directories are below it.
+    parent: Pin<KBox<Directory<Plain>>>,
+}
+
+struct Entry {
+    /// Before the adapter, which it shows.
+    directory: Pin<KBox<AdapterDirectory>>,
+    adapter: Arc<Adapter>,
+    leases: usize,
+}
+
+/// A hold on an adapter, that keeps it in the registry.
+pub(crate) struct Lease {
+    adapters: Arc<Adapters>,
+    adapter: Arc<Adapter>,
+}
+
+impl core::ops::Deref for Lease {
+    type Target = Adapter;
+
+    fn deref(&self) -> &Adapter {
+        &self.adapter
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.adapters.entries.lock().retain(|entry| {
+            if Arc::ptr_eq(&entry.adapter, &self.adapter) {
+                entry.leases -= 1;
+            }
+            entry.leases > 0
+        });
+    }
+}
+
+impl Adapters {
+    pub(crate) fn new(module: &'static ThisModule) -> Result<Arc<Self>> {
+        let parent = Directory::new(Kobject::of_module(module), c"adapters", Plain)?;
+        Arc::pin_init(
+            pin_init!(Self { parent, entries <- new_mutex!(KVec::new(), "Adapters::entries") }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Finds the adapter of this name, or makes it from the network device of this name; `ENODEV` if there is neither.
+    /// May sleep.
+    pub(crate) fn get(this: &Arc<Self>, name: &CStr) -> Result<Lease> {
+        let mut entries = this.entries.lock();
+        let found = entries.iter().position(|entry| entry.adapter.is_named(name));
+        let index = match found {
+            Some(index) => index,
+            None => {
+                // The lookup and the push are one step to `event`: a device that is found is not yet told as
+                // unregistered, and will be, once the lock is free.
+                let dev = NetDevice::by_name(name).ok_or(ENODEV)?;
+                let adapter = Adapter::new(name)?;
+                let directory = Directory::new(&this.parent, name, adapter.clone())?;
+                adapter.link.store(dev.has_link(), Relaxed);
+                adapter.netdev.set(Some(dev));
+                entries.push(Entry { directory, adapter, leases: 0 }, GFP_KERNEL)?;
+                entries.len() - 1
+            }
+        };
+        let entry = &mut entries[index];
+        entry.leases += 1;
+        Ok(Lease { adapters: this.clone(), adapter: entry.adapter.clone() })
+    }
+}
+
+impl Adapter {
+    fn is_named(&self, name: &CStr) -> bool {
+        &*self.inner.lock().name == name
+    }
+}
+
+impl Entry {
+    fn has(&self, dev: &NetDevice) -> bool {
+        self.adapter.netdev.with(|own| own.is_some_and(|own| own.is(dev)))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.adapter.netdev.with(|own| own.is_none())
+    }
+
+    fn attach(&self, dev: &NetDevice) {
+        self.adapter.netdev.set(Some(ARef::from(dev)));
+        self.adapter.link_is(dev.has_link());
+    }
+
+    fn detach(&self) {
+        self.adapter.netdev.set(None);
+        self.adapter.link_is(false);
+    }
+
+    /// Takes the device's new name for the adapter's.
+    fn rename(&self, name: &CStr) {
+        let renamed = CString::try_from(name).map_err(Error::from).and_then(|own| {
+            self.directory.rename(name)?;
+            self.adapter.inner.lock().name = own;
+            Ok(())
+        });
+        if let Err(error) = renamed {
+            pr_warn!("adapter cannot follow its new name {}: {:?}\n", name, error);
+        }
+    }
+}
+
+impl Watcher for Adapters {
+    fn event(&self, dev: &Notified<'_>, event: Event) {
+        let entries = self.entries.lock();
+        let own = entries.iter().find(|entry| entry.has(dev));
+        match (event, own) {
+            (Event::Registered | Event::Renamed, own) => {
+                // Another adapter may have waited for a device of this name. It is its own then.
+                let named = entries.iter().find(|entry| entry.adapter.is_named(dev.name()));
+                match (own, named) {
+                    (Some(own), None) => own.rename(dev.name()),
+                    (own, Some(named)) if named.is_empty() => {
+                        if let Some(own) = own {
+                            own.detach();
+                        }
+                        named.attach(dev);
+                    }
+                    _ => {}
+                }
+            }
+            (Event::Unregistered, Some(own)) => own.detach(),
+            (Event::Down, Some(own)) => own.adapter.link_is(false),
+            (Event::Changed, Some(own)) => own.adapter.link_is(dev.has_link()),
+            (_, None) => {}
+        }
+    }
+}

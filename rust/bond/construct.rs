@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! From a table line to a bond, and back.
+
+use super::{
+    path::{Parts, Path},
+    shared::{Claim, Shared},
+    works, Bond, Gate, Inner, Watched,
+};
+use crate::{
+    adapter::Adapters,
+    kapi::{
+        block::UniqueId,
+        dm::{Args, BioList, Refusal, Table},
+        ratelimit::RateLimit,
+        workqueue::{stop, stop_delayed},
+    },
+    policy::{
+        health::Health,
+        share,
+        table::{Fault, Head, PathLine, Reader, MAX_PATHS},
+    },
+};
+use kernel::{
+    fmt, new_delayed_work, new_mutex, new_spinlock_irq, new_work,
+    prelude::*,
+    sync::{atomic::Atomic, Arc},
+};
+
+/// Says in the log what is wrong with a table line, and to device mapper in short: its own line takes fixed text only.
+macro_rules! refuse {
+    ($table:expr, $errno:expr, $short:literal, $($long:tt)*) => {{
+        pr_err!("bond {}: {}\n", $table.events().device(), fmt!($($long)*));
+        Err(Refusal::new($errno, $short))
+    }};
+}
+
+impl Bond {
+    /// Makes a bond from the arguments of a table line. On an error nothing of it is left.
+    pub(super) fn from_table(
+        shared: &Arc<Shared>,
+        table: &mut Table<'_>,
+        args: Args<'_>,
+    ) -> Result<Arc<Self>, Refusal> {
+        let mut reader = Reader::new(args.iter());
+        let head = match reader.head() {
+            Ok(head) => head,
+            Err(fault) => return bad_line(table, None, &fault),
+        };
+        let mut paths = KVec::with_capacity(head.paths, GFP_KERNEL)?;
+        let mut given = KVec::with_capacity(head.paths, GFP_KERNEL)?;
+        let mut lu_id = None;
+        for number in 0..head.paths {
+            let line = match reader.path() {
+                Ok(line) => line,
+                Err(fault) => return bad_line(table, Some(number), &fault),
+            };
+            let path = make_path(shared, table, &line, &paths, &mut lu_id)?;
+            paths.push(path, GFP_KERNEL)?;
+            given.push(line.share, GFP_KERNEL)?;
+        }
+        if let Err(fault) = reader.end() {
+            return bad_line(table, None, &fault);
+        }
+
+        let mut shares = [0; MAX_PATHS];
+        let shares = &mut shares[..paths.len()];
+        share::settle(shares, |number| given[number]);
+        for (path, share) in paths.iter().zip(shares) {
+            path.set_share(*share);
+        }
+        Self::begin(shared, table, &head, paths, lu_id)
+    }
+
+    fn begin(
+        shared: &Arc<Shared>,
+        table: &Table<'_>,
+        head: &Head,
+        paths: KVec<Arc<Path>>,
+        lu_id: Option<UniqueId>,
+    ) -> Result<Arc<Self>, Refusal> {
+        let mut health = KVec::with_capacity(paths.len(), GFP_KERNEL)?;
+        for _ in &paths {
+            let watched = Watched { health: Health::new(), told_failures: 0, told_in_use: true };
+            health.push(watched, GFP_KERNEL)?;
+        }
+        let inner = Inner {
+            features: head.features,
+            gate: Gate::Open,
+            waiting: BioList::new(),
+            in_use: paths.len(),
+            health,
+            without_path_since: None,
+            expired: false,
+        };
+        let bond = Arc::pin_init(
+            pin_init!(Self {
+                shared: shared.clone(),
+                events: table.events(),
+                lu_id,
+                paths,
+                policy: Atomic::new(head.policy as u32),
+                primary: Atomic::new(0),
+                tickets: Atomic::new(0),
+                inner <- new_spinlock_irq!(inner, "Bond::inner"),
+                tree <- new_mutex!(None, "Bond::tree"),
+                log <- RateLimit::new(),
+                retry <- new_work!("Bond::retry"),
+                retry_later <- new_delayed_work!("Bond::retry_later"),
+                announce <- new_work!("Bond::announce"),
+                no_path <- new_delayed_work!("Bond::no_path"),
+            }),
+            GFP_KERNEL,
+        )?;
+        for path in &bond.paths {
+            if let Err(error) = Path::begin(path, &bond) {
+                Self::end(&bond);
+                return Err(error.into());
+            }
+        }
+        Ok(bond)
+    }
+
+    /// Ends all that the bond and its paths do by themselves. May sleep, as long as a probe is out.
+    pub(super) fn end(this: &Arc<Self>) {
+        // First those who could start something new, then what was started.
+        Shared::withdraw(this);
+        for path in &this.paths {
+            Path::end(path);
+        }
+        stop::<_, { works::RETRY }>(this);
+        stop_delayed::<_, { works::RETRY_LATER }>(this);
+        stop::<_, { works::ANNOUNCE }>(this);
+        stop_delayed::<_, { works::NO_PATH }>(this);
+    }
+
+    /// Writes the arguments of a table line that makes this bond as it now is. The first path is the primary one.
+    pub(super) fn write_table(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.features().write(out)?;
+        let (count, primary) = (self.paths.len(), self.primary());
+        out.write_fmt(fmt!(" {} 0 {}", self.policy().name(), count))?;
+        for number in Iterator::chain(primary..count, 0..primary) {
+            let path = &self.paths[number];
+            let args = 1 + usize::from(path.adapter().is_some()) + usize::from(path.dest().is_some());
+            out.write_fmt(fmt!(" {} {}", path.dev(), args))?;
+            if let Some(adapter) = path.adapter() {
+                out.write_str(" netdev:")?;
+                adapter.write_name(out)?;
+            }
+            out.write_fmt(fmt!(" share:{}", path.share()))?;
+            if let Some(dest) = path.dest() {
+                out.write_fmt(fmt!(" dest:{}", dest))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the status line.
+    pub(super) fn write_status(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let queued = self.inner.lock().waiting.len();
+        out.write_fmt(fmt!("{} {} {}", self.policy().name(), queued, self.paths.len()))?;
+        for path in &self.paths {
+            out.write_fmt(fmt!(" {} ", path.dev()))?;
+            match path.adapter() {
+                Some(adapter) => adapter.write_name(out)?,
+                None => out.write_str("-")?,
+            }
+            let counters = path.counters();
+            let role = if path.number() == self.primary() { 'P' } else { 'S' };
+            out.write_fmt(fmt!(
+                " {} {} {} {} {} {} {} {}",
+                path.state().letter(),
+                role,
+                self.share_now(path.number()),
+                counters.inflight(),
+                counters.ios(),
+                counters.bytes(),
+                counters.errors(),
+                counters.requeues(),
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+fn bad_line<T>(
+    table: &Table<'_>,
+    number: Option<usize>,
+    fault: &Fault<'_>,
+) -> Result<T, Refusal> {
+    match number {
+        Some(number) => refuse!(table, EINVAL, c"bad table line", "path {}: {}", number + 1, fault),
+        None => refuse!(table, EINVAL, c"bad table line", "{}", fault),
+    }
+}
+
+/// Opens a path's device and adapter. It must lead to the LU of those before it: `lu_id` is what the first one said.
+fn make_path(
+    shared: &Arc<Shared>,
+    table: &mut Table<'_>,
+    line: &PathLine<'_>,
+    before: &[Arc<Path>],
+    lu_id: &mut Option<UniqueId>,
+) -> Result<Arc<Path>, Refusal> {
+    let number = before.len();
+    let name = line.device;
+    let device = match table.get_device(name) {
+        Ok(device) => device,
+        Err(errno) => {
+            return refuse!(
+                table, errno, c"a path's device cannot be opened, or is in use",
+                "path {}: device '{}' cannot be opened: {:?}", number + 1, name, errno
+            )
+        }
+    };
+    let dev = device.dev();
+    if before.iter().any(|path| path.dev() == dev) {
+        return refuse!(
+            table, EINVAL, c"a device is given twice",
+            "path {}: device '{}' ({}) is given twice", number + 1, name, dev
+        );
+    }
+    let claim = match Claim::new(shared, dev, table.events().device())? {
+        Ok(claim) => claim,
+        Err(owner) => {
+            return refuse!(
+                table, EBUSY, c"a path's device is in use by another bond",
+                "path {}: device '{}' ({}) is a path of bond {}", number + 1, name, dev, owner
+            )
+        }
+    };
+    if device.sectors() < table.sectors() {
+        return refuse!(
+            table, EINVAL, c"a path's device is too small",
+            "path {}: device '{}' has {} sectors, fewer than the table's {}",
+            number + 1, name, device.sectors(), table.sectors()
+        );
+    }
+    let id = device.unique_id();
+    match before.first() {
+        None => *lu_id = id,
+        Some(first) => {
+            let (own, others) = (Id(id), Id(*lu_id));
+            if id != *lu_id || device.start_sector() != first.device().start_sector() {
+                return refuse!(
+                    table, EINVAL, c"paths lead to different logical units",
+                    "path {}: device '{}' is LU {}, but device '{}' is LU {}",
+                    number + 1, name, own, first.name(), others
+                );
+            }
+            if device.sectors() != first.device().sectors() {
+                return refuse!(
+                    table, EINVAL, c"paths differ in size",
+                    "path {}: device '{}' has {} sectors, but device '{}' has {}",
+                    number + 1, name, device.sectors(), first.name(), first.device().sectors()
+                );
+            }
+        }
+    }
+    let adapter = match line.netdev.map(|netdev| (netdev, Adapters::get(shared.adapters(), netdev))) {
+        None => None,
+        Some((_, Ok(adapter))) => Some(adapter),
+        Some((netdev, Err(errno))) => {
+            return refuse!(
+                table, errno, c"a path's network device is not there",
+                "path {}: no adapter for network device '{}': {:?}", number + 1, netdev, errno
+            )
+        }
+    };
+    Ok(Path::new(Parts { number, device, adapter, dest: line.dest, claim })?)
+}
+
+/// An LU's id in words.
+struct Id(Option<UniqueId>);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(id) => id.fmt(f),
+            None => f.write_str("(without id)"),
+        }
+    }
+}

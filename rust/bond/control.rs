@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Messages, and what sysfs changes: one function for each thing that can be told a bond, for both.
+
+use super::{Bond, Path};
+use crate::{
+    kapi::dm::{device_number, Args},
+    policy::{
+        health::Why,
+        share,
+        table::{number, Fault, Features, Policy, MAX_PATHS},
+    },
+};
+use kernel::{
+    prelude::*,
+    str::CString,
+    sync::{atomic::Relaxed, Arc},
+};
+
+/// The error for a value that cannot be: `ERANGE` for a number out of its range, `EINVAL` for all else.
+pub(super) fn errno(fault: &Fault<'_>) -> Error {
+    match fault {
+        Fault::Range(..) => ERANGE,
+        _ => EINVAL,
+    }
+}
+
+impl Bond {
+    /// Does what a message says.
+    pub(super) fn obey(this: &Arc<Self>, args: Args<'_>) -> Result {
+        let mut words = args.iter();
+        let told = (words.next(), words.next(), words.next(), words.next());
+        let result = match told {
+            (Some(verb), None, None, None) => this.obey_verb(verb.to_bytes()),
+            (Some(verb), Some(object), value, None) => {
+                Self::obey_object(this, verb.to_bytes(), object, value.map(CStr::to_bytes))
+            }
+            _ => Err(EINVAL),
+        };
+        if let (Err(error), Some(verb)) = (&result, told.0) {
+            pr_err!(
+                "bond {}: message '{}' refused: {:?}\n",
+                this.events.device(),
+                verb,
+                error
+            );
+        }
+        result
+    }
+
+    fn obey_verb(self: &Arc<Self>, verb: &[u8]) -> Result {
+        match verb {
+            b"queue_if_no_path" => self.tune(|features| features.queue_if_no_path = true),
+            b"fail_if_no_path" => self.tune(|features| features.queue_if_no_path = false),
+            _ => return Err(EINVAL),
+        }
+        Ok(())
+    }
+
+    fn obey_object(this: &Arc<Self>, verb: &[u8], object: &CStr, value: Option<&[u8]>) -> Result {
+        match (verb, value) {
+            (b"fail_path", None) => {
+                Self::fail(this, this.path_named(object)?.number(), Why::Administrator);
+            }
+            (b"reinstate_path", None) => Self::reinstate(this, this.path_named(object)?.number()),
+            (b"set_primary", None) => this.set_primary(this.path_named(object)?.number()),
+            (b"set_policy", None) => this.set_policy(object.to_bytes())?,
+            (b"set_share", Some(value)) => {
+                this.set_share(this.path_named(object)?.number(), value)?;
+            }
+            _ => return Err(EINVAL),
+        }
+        Ok(())
+    }
+
+    /// Finds a path by its device's path, `major:minor`, or name in `/sys/block`. May sleep.
+    fn path_named(&self, name: &CStr) -> Result<&Arc<Path>> {
+        if let Some(path) = self.paths.iter().find(|path| path.name() == name) {
+            return Ok(path);
+        }
+        let dev = device_number(name).map_err(|_| EINVAL)?;
+        self.paths.iter().find(|path| path.dev() == dev).ok_or(EINVAL)
+    }
+
+    /// Changes what is tuned, and lets it count at once.
+    pub(super) fn tune(self: &Arc<Self>, change: impl FnOnce(&mut Features)) {
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let before = inner.features;
+        change(&mut inner.features);
+        // Whoever turns queueing on, or sets another timeout, has a new outage in mind.
+        if (before.queue_if_no_path, before.no_path_timeout_ms)
+            != (inner.features.queue_if_no_path, inner.features.no_path_timeout_ms)
+        {
+            inner.expired = false;
+        }
+        self.watch_for_path(inner);
+        self.kick();
+        let probe = before.probe_ms != inner.features.probe_ms;
+        drop(guard);
+        if probe {
+            for path in self.paths.iter().filter(|path| self.wants_probe(path.number())) {
+                path.probe_in(self, self.features().probe_ms);
+            }
+        }
+    }
+
+    pub(super) fn set_policy(&self, name: &[u8]) -> Result {
+        let policy = Policy::named(name).map_err(|fault| errno(&fault))?;
+        self.policy.store(policy as u32, Relaxed);
+        Ok(())
+    }
+
+    pub(super) fn set_primary(&self, number: usize) {
+        self.primary.store(number as u32, Relaxed);
+    }
+
+    /// Makes the path primary that goes by this name.
+    pub(super) fn set_primary_named(&self, name: &[u8]) -> Result {
+        let name = core::str::from_utf8(name).map_err(|_| EINVAL)?;
+        let name = CString::try_from_fmt(fmt!("{}", name)).map_err(|_| EINVAL)?;
+        self.set_primary(self.path_named(&name)?.number());
+        Ok(())
+    }
+
+    /// Sets a path's share; the others keep their proportions. Only where shares are set by hand.
+    pub(super) fn set_share(&self, path: usize, value: &[u8]) -> Result {
+        let share = number("share", value, 1, share::WHOLE).map_err(|fault| errno(&fault))?;
+        if self.policy() != Policy::Static {
+            return Err(EINVAL);
+        }
+        let _guard = self.inner.lock();
+        let mut shares = [0; MAX_PATHS];
+        let shares = self.shares(&mut shares);
+        share::set(shares, path, share).map_err(|_| ERANGE)?;
+        for (path, share) in self.paths.iter().zip(shares) {
+            path.set_share(*share);
+        }
+        Ok(())
+    }
+
+    fn shares<'a>(&self, shares: &'a mut [u32; MAX_PATHS]) -> &'a mut [u32] {
+        let shares = &mut shares[..self.paths.len()];
+        for (share, path) in shares.iter_mut().zip(&self.paths) {
+            *share = path.share();
+        }
+        shares
+    }
+
+    /// The part of the load that a path carries now, in permille: 0 if it is not in use.
+    pub(super) fn share_now(&self, path: usize) -> u32 {
+        let mut shares = [0; MAX_PATHS];
+        let shares = self.shares(&mut shares);
+        match self.policy() {
+            Policy::Static => share::in_use(shares, |number| self.paths[number].is_in_use()),
+            Policy::Primary => {
+                let carrier = self.carrier();
+                share::in_use(shares, |number| Some(number) == carrier);
+            }
+        }
+        shares[path]
+    }
+}

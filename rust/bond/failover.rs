@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Paths that fail and come back, and who is told.
+//!
+//! A path changes under the bond's lock, in any context. The outside (log, uevents, dm events, sysfs) is told by a
+//! work item, which compares what it told last with what is: a path that failed and came back before it ran is told
+//! as both.
+
+use super::{works, Bond, Inner, Path, Shared};
+use crate::{
+    kapi::dm::PathEvent,
+    policy::{
+        health::{Change, Health, State, Why},
+        table::Features,
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::Arc,
+    time::{msecs_to_jiffies, Instant},
+    workqueue::WorkItem,
+};
+
+impl Bond {
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn health(&self, number: usize) -> Health {
+        self.inner.lock().health[number].health
+    }
+
+    pub(super) fn features(&self) -> Features {
+        self.inner.lock().features
+    }
+
+    /// Changes a path's health, and does what follows from that. Any context.
+    fn change(
+        this: &Arc<Self>,
+        number: usize,
+        change: impl FnOnce(&mut Health) -> Change,
+    ) -> Change {
+        let path = &this.paths[number];
+        let mut guard = this.inner.lock();
+        let inner = &mut *guard;
+        let health = &mut inner.health[number].health;
+        let was = health.state();
+        let change = change(health);
+        path.set_state(health.state());
+        if health.state() == was {
+            return change;
+        }
+        match change {
+            Change::Lost => {
+                inner.in_use -= 1;
+                if inner.in_use == 0 {
+                    inner.without_path_since = Some(Instant::now());
+                    this.watch_for_path(inner);
+                }
+            }
+            Change::Gained => {
+                inner.in_use += 1;
+                inner.without_path_since = None;
+                inner.expired = false;
+                this.kick();
+            }
+            Change::None => {}
+        }
+        // Already queued is as good: it has not looked yet.
+        let _ = this.shared.probes().enqueue::<_, { works::ANNOUNCE }>(this.clone());
+        change
+    }
+
+    /// Takes a path out of use. Any context.
+    pub(crate) fn fail(this: &Arc<Self>, number: usize, why: Why) {
+        if Self::change(this, number, |health| health.fail(why)) == Change::Lost
+            && why != Why::Administrator
+        {
+            this.paths[number].probe_in(this, this.features().probe_ms);
+        }
+    }
+
+    /// Takes a path into use, on an administrator's word. Any context.
+    pub(super) fn reinstate(this: &Arc<Self>, number: usize) {
+        Self::change(this, number, Health::reinstate);
+    }
+
+    /// Whether a path is out of use and to be probed. Any context.
+    pub(crate) fn wants_probe(&self, number: usize) -> bool {
+        self.health(number).wants_probe()
+    }
+
+    /// A probe is to be sent. Says whether it may be.
+    pub(super) fn probe_sent(this: &Arc<Self>, number: usize) -> bool {
+        let mut may = false;
+        Self::change(this, number, |health| {
+            may = health.probe_sent();
+            Change::None
+        });
+        may
+    }
+
+    /// A probe came back.
+    pub(super) fn probe_ended(this: &Arc<Self>, number: usize, answered: bool) {
+        Self::change(this, number, |health| health.probe_ended(answered));
+    }
+
+    /// Sees to it that somebody looks when I/O has waited long enough for a path.
+    pub(super) fn watch_for_path(self: &Arc<Self>, inner: &Inner) {
+        let Features { queue_if_no_path, no_path_timeout_ms: timeout, .. } = inner.features;
+        if let (true, 1.., Some(since), false) =
+            (queue_if_no_path, timeout, inner.without_path_since, inner.expired)
+        {
+            let passed = u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX);
+            let left = msecs_to_jiffies(timeout.saturating_sub(passed));
+            crate::kapi::workqueue::rearm::<_, { works::NO_PATH }>(self.shared.probes(), self, left);
+        }
+    }
+
+    /// Lets the I/O that waits for a path wait no longer, if that has lasted long enough.
+    fn look_at_time_without_path(this: &Arc<Self>) {
+        let mut guard = this.inner.lock();
+        let inner = &mut *guard;
+        let Features { queue_if_no_path, no_path_timeout_ms: timeout, .. } = inner.features;
+        let Some(since) = inner.without_path_since else { return };
+        if !queue_if_no_path || timeout == 0 || inner.expired {
+            return;
+        }
+        if since.elapsed().as_millis() < i64::from(timeout) {
+            return this.watch_for_path(inner);
+        }
+        inner.expired = true;
+        this.kick();
+        drop(guard);
+        pr_warn!(
+            "bond {}: no path for {} ms, I/O fails until there is one\n",
+            this.events.device(),
+            timeout
+        );
+    }
+
+    /// Tells the outside what became of the paths since it was told last.
+    fn tell(this: &Arc<Self>) {
+        let mut told = false;
+        for path in &this.paths {
+            let number = path.number();
+            let mut guard = this.inner.lock();
+            let in_use = guard.in_use;
+            let watched = &mut guard.health[number];
+            let health = watched.health;
+            let failed = health.failures() != watched.told_failures;
+            let is_in_use = health.state() == State::Active;
+            let gained = is_in_use && (failed || !watched.told_in_use);
+            watched.told_failures = health.failures();
+            watched.told_in_use = is_in_use;
+            drop(guard);
+
+            if let (true, Some(why)) = (failed, health.last_failure()) {
+                this.tell_one(path, PathEvent::Failed, in_use, Some(why));
+            }
+            if gained {
+                this.tell_one(path, PathEvent::Reinstated, in_use, None);
+            }
+            told |= failed || gained;
+        }
+        if told {
+            this.events.table_event();
+        }
+        this.notify_states();
+    }
+
+    fn tell_one(&self, path: &Path, event: PathEvent, in_use: usize, why: Option<Why>) {
+        self.events.path_event(event, path.dev(), in_use as u32);
+        if !self.log.allows(c"dm_bond") {
+            return;
+        }
+        let (bond, dev, name, all) =
+            (self.events.device(), path.dev(), path.name(), self.paths.len());
+        match why {
+            Some(why) => pr_warn!(
+                "bond {}: path {} ({}) failed: {}; {} of {} paths in use\n",
+                bond, dev, name, why, in_use, all
+            ),
+            None => pr_info!(
+                "bond {}: path {} ({}) is back; {} of {} paths in use\n",
+                bond, dev, name, in_use, all
+            ),
+        }
+    }
+}
+
+impl WorkItem<{ works::ANNOUNCE }> for Bond {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        Self::tell(&this);
+    }
+}
+
+impl WorkItem<{ works::NO_PATH }> for Bond {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        Self::look_at_time_without_path(&this);
+    }
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The way of an I/O: to a path, back from it, and down another one if that failed.
+
+use super::{works, Bond, Gate, Inner};
+use crate::{
+    kapi::{
+        bio::Status,
+        dm::{Completed, Ended, Incoming, Mapped, Owned},
+    },
+    policy::{
+        choose,
+        failure::{self, Verdict},
+        health::Why,
+        table::Policy,
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{atomic::Relaxed, Arc},
+    time::msecs_to_jiffies,
+    workqueue::WorkItem,
+};
+
+/// How long an I/O waits that came back for want of something, in milliseconds.
+const BUSY_MS: u32 = 10;
+
+/// What is kept with an I/O.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Trip {
+    /// The path that has it.
+    path: Option<u8>,
+    /// How often it came back with an error that may be its own.
+    tries: u16,
+}
+
+/// What becomes of an I/O when no path is in use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Homeless {
+    Wait,
+    PushBack,
+    Fail,
+}
+
+impl Inner {
+    fn homeless(&self) -> Homeless {
+        if self.in_use > 0 {
+            return Homeless::Wait;
+        }
+        match self.gate {
+            Gate::PushBack => Homeless::PushBack,
+            Gate::Flush => Homeless::Fail,
+            Gate::Open if self.features.queue_if_no_path && !self.expired => Homeless::Wait,
+            Gate::Open => Homeless::Fail,
+        }
+    }
+
+    /// Puts an I/O on the list.
+    fn wait(&mut self, bond: &Arc<Bond>, bio: Owned<Bond>) {
+        self.waiting.push(bio);
+        if self.in_use > 0 {
+            bond.kick();
+        }
+    }
+}
+
+impl Bond {
+    /// Chooses a path that is in use and has its link; a path found without is failed here. Any context.
+    fn choose(this: &Arc<Self>) -> Option<usize> {
+        // Each round ends the use of a path, but for those that come back meanwhile.
+        for _ in 0..=this.paths.len() {
+            let number = match this.policy() {
+                Policy::Static => {
+                    let shares = this.paths.iter().map(|path| path.share_in_use());
+                    choose::by_share(shares, this.tickets.fetch_add(1, Relaxed))
+                }
+                Policy::Primary => this.carrier(),
+            }?;
+            if this.paths[number].has_link() {
+                return Some(number);
+            }
+            Self::fail(this, number, Why::Link);
+        }
+        None
+    }
+
+    /// The path that carries all I/O where the primary one does while it lives.
+    pub(super) fn carrier(&self) -> Option<usize> {
+        choose::primary(self.paths.len(), self.primary(), |number| self.paths[number].is_in_use())
+    }
+
+    /// A new I/O.
+    pub(super) fn begin_io<'a>(this: &Arc<Self>, mut bio: Incoming<'a, Self>) -> Mapped<'a> {
+        if let Some(number) = Self::choose(this) {
+            this.paths[number].counters().sent(bio.bytes());
+            bio.data().path = Some(number as u8);
+            return bio.remap(number);
+        }
+        let mut inner = this.inner.lock();
+        match inner.homeless() {
+            Homeless::Wait => {
+                let (bio, mapped) = bio.take();
+                inner.wait(this, bio);
+                mapped
+            }
+            Homeless::PushBack => bio.push_back(),
+            Homeless::Fail => bio.kill(),
+        }
+    }
+
+    /// An I/O that waited.
+    fn resume_io(this: &Arc<Self>, mut bio: Owned<Self>) {
+        if let Some(number) = Self::choose(this) {
+            this.paths[number].counters().sent(bio.bytes());
+            bio.data().path = Some(number as u8);
+            return bio.submit(number);
+        }
+        let mut inner = this.inner.lock();
+        let status = match inner.homeless() {
+            Homeless::Wait => return inner.wait(this, bio),
+            Homeless::PushBack => Status::DM_REQUEUE,
+            Homeless::Fail => Status::IOERR,
+        };
+        drop(inner);
+        bio.complete(status);
+    }
+
+    /// An I/O that came back.
+    pub(super) fn finish_io<'a>(this: &Arc<Self>, mut bio: Completed<'a, Self>) -> Ended<'a> {
+        let status = bio.status();
+        // One that no path has was ended here.
+        let Some(number) = bio.data().path.take() else {
+            return bio.done(status);
+        };
+        let number = usize::from(number);
+        let counters = this.paths[number].counters();
+        counters.returned(bio.bytes());
+        match failure::judge(status.code()) {
+            Verdict::Success => {
+                counters.succeeded(bio.bytes());
+                return bio.done(status);
+            }
+            Verdict::Lu => return bio.done(status),
+            Verdict::Busy => {}
+            Verdict::Path => {
+                counters.failed();
+                Self::fail(this, number, Why::Io(status.code()));
+            }
+        }
+
+        let busy = failure::judge(status.code()) == Verdict::Busy;
+        if failure::is_try(status.code()) {
+            let trip = bio.data();
+            trip.tries += 1;
+            if usize::from(trip.tries) > failure::tries(this.paths.len(), busy) {
+                return bio.done(Status::IOERR);
+            }
+        }
+        let mut inner = this.inner.lock();
+        match inner.homeless() {
+            Homeless::Wait => {
+                counters.requeued();
+                let (bio, ended) = bio.take();
+                if busy {
+                    inner.waiting.push(bio);
+                    let delay = msecs_to_jiffies(BUSY_MS);
+                    let _ = this
+                        .shared
+                        .io()
+                        .enqueue_delayed::<_, { works::RETRY_LATER }>(this.clone(), delay);
+                } else {
+                    inner.wait(this, bio);
+                }
+                ended
+            }
+            Homeless::PushBack => bio.push_back(),
+            Homeless::Fail => bio.done(Status::IOERR),
+        }
+    }
+
+    /// Lets what waits be looked at again. Any context.
+    pub(super) fn kick(self: &Arc<Self>) {
+        // Already queued is as good.
+        let _ = self.shared.io().enqueue::<_, { works::RETRY }>(self.clone());
+    }
+
+    /// Sends again what waits.
+    fn resume_waiting(this: &Arc<Self>) {
+        let mut bios = this.inner.lock().waiting.take();
+        while let Some(bio) = bios.pop() {
+            Self::resume_io(this, bio);
+        }
+    }
+
+    /// Opens or closes the waiting list.
+    pub(super) fn set_gate(this: &Arc<Self>, gate: Gate) {
+        let mut inner = this.inner.lock();
+        inner.gate = gate;
+        this.kick();
+    }
+
+    /// The path that ioctls and reservations go to: the one that an I/O would take.
+    pub(super) fn path_for_ioctl(this: &Arc<Self>) -> Result<usize> {
+        Self::choose(this).ok_or_else(|| match this.inner.lock().homeless() {
+            Homeless::Fail => EIO,
+            _ => ENOTCONN,
+        })
+    }
+}
+
+impl WorkItem<{ works::RETRY }> for Bond {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        Self::resume_waiting(&this);
+    }
+}
+
+impl WorkItem<{ works::RETRY_LATER }> for Bond {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        Self::resume_waiting(&this);
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The target: one mapped device, over several paths to one logical unit.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`attributes`] | `/sys/block/dm-N/bond` |
+//! | [`construct`] | from a table line to a bond, and back |
+//! | [`control`] | messages, and what sysfs changes |
+//! | [`failover`] | paths that fail and come back, and who is told |
+//! | [`io`] | the way of an I/O |
+//! | [`path`] | one way to the LU |
+//! | [`shared`] | what all bonds share |
+//!
+//! # Who waits, and who wakes it
+//!
+//! An I/O that finds no path in use waits in [`Inner::waiting`]. It is put there under the lock under which
+//! [`Inner::in_use`] is counted, after a look at that count; and whoever raises the count, or changes anything else
+//! that would let it go on, kicks the list after that, under the same lock. So none is forgotten.
+
+mod attributes;
+mod construct;
+mod control;
+mod failover;
+mod io;
+mod path;
+mod shared;
+
+pub(crate) use path::Path;
+pub(crate) use shared::Shared;
+
+use crate::{
+    kapi::{
+        block::UniqueId,
+        dm::{self, BioList, Completed, Ended, Incoming, Mapped, Refusal, Table},
+        ratelimit::RateLimit,
+    },
+    policy::{
+        health::Health,
+        table::{Features, Policy},
+    },
+};
+use kernel::{
+    fmt, impl_has_delayed_work, impl_has_work,
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc, Mutex, SpinLockIrq,
+    },
+    time::{Instant, Monotonic},
+    workqueue::{DelayedWork, Work},
+};
+
+/// Numbers of the works of a bond.
+mod works {
+    /// Sends again what waits.
+    pub(super) const RETRY: u64 = 0;
+    /// The same, a little later.
+    pub(super) const RETRY_LATER: u64 = 1;
+    /// Tells the outside what became of paths.
+    pub(super) const ANNOUNCE: u64 = 2;
+    /// Looks whether there was no path for too long.
+    pub(super) const NO_PATH: u64 = 3;
+}
+
+/// A bond.
+#[pin_data]
+pub(crate) struct Bond {
+    shared: Arc<Shared>,
+    events: Arc<dm::Events>,
+    /// How the LU names itself.
+    lu_id: Option<UniqueId>,
+    paths: KVec<Arc<Path>>,
+    /// A `Policy`. Written under the lock of `inner`, as the two that follow.
+    policy: Atomic<u32>,
+    /// The number of the primary path.
+    primary: Atomic<u32>,
+    /// Counts the choices by share.
+    tickets: Atomic<u32>,
+    #[pin]
+    inner: SpinLockIrq<Inner>,
+    #[pin]
+    tree: Mutex<Option<attributes::Tree>>,
+    #[pin]
+    log: RateLimit,
+    #[pin]
+    retry: Work<Bond, { works::RETRY }>,
+    #[pin]
+    retry_later: DelayedWork<Bond, { works::RETRY_LATER }>,
+    #[pin]
+    announce: Work<Bond, { works::ANNOUNCE }>,
+    #[pin]
+    no_path: DelayedWork<Bond, { works::NO_PATH }>,
+}
+
+impl_has_work! {
+    impl HasWork<Self, { works::RETRY }> for Bond { self.retry }
+    impl HasWork<Self, { works::ANNOUNCE }> for Bond { self.announce }
+}
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self, { works::RETRY_LATER }> for Bond { self.retry_later }
+    impl HasDelayedWork<Self, { works::NO_PATH }> for Bond { self.no_path }
+}
+
+/// What changes together.
+struct Inner {
+    features: Features,
+    gate: Gate,
+    /// I/O that waits for a path.
+    waiting: BioList<Bond>,
+    /// Of each path, in their order.
+    health: KVec<Watched>,
+    /// How many paths are in use.
+    in_use: usize,
+    /// Since when there is none.
+    without_path_since: Option<Instant<Monotonic>>,
+    /// That has lasted longer than I/O is to wait.
+    expired: bool,
+}
+
+/// A path's health, and what of it the outside was told.
+struct Watched {
+    health: Health,
+    told_failures: u64,
+    told_in_use: bool,
+}
+
+/// Whether I/O may wait here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    /// It may.
+    Open,
+    /// A suspend wants all I/O to end.
+    Flush,
+    /// A suspend takes back all I/O.
+    PushBack,
+}
+
+impl Bond {
+    fn policy(&self) -> Policy {
+        Policy::from_u8(self.policy.load(Relaxed) as u8)
+    }
+
+    fn primary(&self) -> usize {
+        self.primary.load(Relaxed) as usize
+    }
+}
+
+impl dm::Target for Bond {
+    const NAME: &'static CStr = c"bond";
+    const VERSION: [u32; 3] = [1, 0, 0];
+    const FEATURES: u32 =
+        dm::SINGLETON | dm::PASSES_INTEGRITY | dm::NOWAIT | dm::ATOMIC_WRITES;
+    type Context = Shared;
+    type BioData = io::Trip;
+
+    fn ctr(
+        shared: &Arc<Shared>,
+        table: &mut Table<'_>,
+        args: dm::Args<'_>,
+    ) -> Result<Arc<Self>, Refusal> {
+        Self::from_table(shared, table, args)
+    }
+
+    fn dtr(this: &Arc<Self>) {
+        Self::end(this);
+    }
+
+    fn map<'a>(this: &Arc<Self>, bio: Incoming<'a, Self>) -> Mapped<'a> {
+        Self::begin_io(this, bio)
+    }
+
+    fn end_io<'a>(this: &Arc<Self>, bio: Completed<'a, Self>) -> Ended<'a> {
+        Self::finish_io(this, bio)
+    }
+
+    fn presuspend(this: &Arc<Self>, noflush: bool) {
+        Self::set_gate(this, if noflush { Gate::PushBack } else { Gate::Flush });
+    }
+
+    fn presuspend_undo(this: &Arc<Self>) {
+        Self::set_gate(this, Gate::Open);
+    }
+
+    fn postsuspend(_this: &Arc<Self>) {}
+
+    fn resume(this: &Arc<Self>) {
+        Self::set_gate(this, Gate::Open);
+        Shared::publish(this);
+    }
+
+    fn status(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.write_status(out)
+    }
+
+    fn table(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.write_table(out)
+    }
+
+    fn message(this: &Arc<Self>, args: dm::Args<'_>) -> Result {
+        Self::obey(this, args)
+    }
+
+    fn ioctl_device(this: &Arc<Self>) -> Result<usize> {
+        Self::path_for_ioctl(this)
+    }
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One way to the LU: a block device, over an adapter.
+
+use super::{shared::Claim, Bond};
+use crate::{
+    adapter::{Adapter, Lease},
+    kapi::{
+        block::{BlockDevice, DevT},
+        workqueue::{rearm, stop_delayed},
+    },
+    policy::{
+        failure::{self, Verdict},
+        health::{State, Why},
+        table::Dest,
+    },
+};
+use kernel::{
+    impl_has_delayed_work, new_delayed_work, new_mutex, new_spinlock_irq,
+    prelude::*,
+    str::CString,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc, Mutex, SpinLockIrq,
+    },
+    time::msecs_to_jiffies,
+    workqueue::{DelayedWork, WorkItem},
+};
+
+/// A path.
+#[pin_data]
+pub(crate) struct Path {
+    number: usize,
+    device: BlockDevice,
+    /// The device's name in `/sys/block`.
+    name: CString,
+    adapter: Option<Lease>,
+    dest: Option<Dest>,
+    _claim: Claim,
+    /// A [`State`]: what the bond's lock guards, to be read without it.
+    state: Atomic<u32>,
+    /// Its part of the load when all paths are in use, in permille. Written under the bond's lock.
+    share: Atomic<u32>,
+    counters: Counters,
+    /// The bond, from its birth to its end.
+    #[pin]
+    bond: SpinLockIrq<Option<Arc<Bond>>>,
+    /// Where a probe reads to.
+    #[pin]
+    buffer: Mutex<KVec<u8>>,
+    #[pin]
+    probe: DelayedWork<Path>,
+}
+
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for Path { self.probe }
+}
+
+/// What a path is made of.
+pub(super) struct Parts {
+    pub(super) number: usize,
+    pub(super) device: BlockDevice,
+    pub(super) adapter: Option<Lease>,
+    pub(super) dest: Option<Dest>,
+    pub(super) claim: Claim,
+}
+
+impl Path {
+    pub(super) fn new(parts: Parts) -> Result<Arc<Self>> {
+        let Parts { number, device, adapter, dest, claim } = parts;
+        let mut buf = [0; 32];
+        let name = CString::try_from_fmt(fmt!("{}", device.kernel_name(&mut buf)))?;
+        let buffer = KVec::from_elem(0, device.block_size(), GFP_KERNEL)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                number,
+                device,
+                name,
+                adapter,
+                dest,
+                _claim: claim,
+                state: Atomic::new(State::Active as u32),
+                share: Atomic::new(0),
+                counters: Counters::new(),
+                bond <- new_spinlock_irq!(None, "Path::bond"),
+                buffer <- new_mutex!(buffer, "Path::buffer"),
+                probe <- new_delayed_work!("Path::probe"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn device(&self) -> &BlockDevice {
+        &self.device
+    }
+
+    pub(super) fn dev(&self) -> DevT {
+        self.device.dev()
+    }
+
+    pub(super) fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    pub(super) fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.as_deref()
+    }
+
+    pub(super) fn dest(&self) -> Option<Dest> {
+        self.dest
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(super) fn state(&self) -> State {
+        State::from_u8(self.state.load(Relaxed) as u8)
+    }
+
+    /// To be called under the bond's lock only.
+    pub(super) fn set_state(&self, state: State) {
+        self.state.store(state as u32, Relaxed);
+    }
+
+    pub(super) fn share(&self) -> u32 {
+        self.share.load(Relaxed)
+    }
+
+    /// To be called under the bond's lock only.
+    pub(super) fn set_share(&self, share: u32) {
+        self.share.store(share, Relaxed);
+    }
+
+    pub(super) fn is_in_use(&self) -> bool {
+        self.state() == State::Active
+    }
+
+    /// The share, 0 if the path is not in use.
+    pub(super) fn share_in_use(&self) -> u32 {
+        if self.is_in_use() {
+            self.share()
+        } else {
+            0
+        }
+    }
+
+    /// Whether the adapter has its link now; a path that names none is taken to have.
+    pub(super) fn has_link(&self) -> bool {
+        self.adapter().is_none_or(Adapter::has_link)
+    }
+
+    /// Begins the path's life in a bond: it hears of its link from now on. May sleep.
+    pub(super) fn begin(this: &Arc<Self>, bond: &Arc<Bond>) -> Result {
+        *this.bond.lock() = Some(bond.clone());
+        this.adapter().map_or(Ok(()), |adapter| adapter.join(this))
+    }
+
+    /// Ends it: nothing comes from the path by itself any more. Waits for a probe that is under way. May sleep.
+    pub(super) fn end(this: &Arc<Self>) {
+        if let Some(adapter) = this.adapter() {
+            adapter.leave(this);
+        }
+        stop_delayed(this);
+        let bond = this.bond.lock().take();
+        drop(bond);
+    }
+
+    fn bond(&self) -> Option<Arc<Bond>> {
+        self.bond.lock().clone()
+    }
+
+    /// The adapter has its link, or has not. Must not wait for I/O: the RTNL is held.
+    pub(crate) fn link_changed(self: &Arc<Self>, up: bool) {
+        let Some(bond) = self.bond() else { return };
+        if !up {
+            Bond::fail(&bond, self.number, Why::Link);
+        } else if bond.wants_probe(self.number) {
+            self.probe_in(&bond, 0);
+        }
+    }
+
+    /// Lets the path be probed after this many milliseconds. Any context.
+    pub(super) fn probe_in(self: &Arc<Self>, bond: &Bond, ms: u32) {
+        rearm(bond.shared().probes(), self, msecs_to_jiffies(ms));
+    }
+
+    /// Probes the path, if that is due.
+    fn probe(this: &Arc<Self>, bond: &Arc<Bond>) {
+        if this.has_link() && Bond::probe_sent(bond, this.number) {
+            let status = this.device.probe(&mut this.buffer.lock());
+            let answered =
+                matches!(failure::judge(status.code()), Verdict::Success | Verdict::Lu);
+            Bond::probe_ended(bond, this.number, answered);
+        }
+        if bond.wants_probe(this.number) {
+            this.probe_in(bond, bond.features().probe_ms);
+        }
+    }
+}
+
+impl WorkItem for Path {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        if let Some(bond) = this.bond() {
+            Self::probe(&this, &bond);
+        }
+    }
+}
+
+/// What a path has carried. Kept without a lock; read one by one, so they need not fit each other to the digit.
+pub(crate) struct Counters {
+    inflight: Atomic<u64>,
+    inflight_bytes: Atomic<u64>,
+    ios: Atomic<u64>,
+    bytes: Atomic<u64>,
+    errors: Atomic<u64>,
+    requeued: Atomic<u64>,
+}
+
+impl Counters {
+    fn new() -> Self {
+        Self {
+            inflight: Atomic::new(0),
+            inflight_bytes: Atomic::new(0),
+            ios: Atomic::new(0),
+            bytes: Atomic::new(0),
+            errors: Atomic::new(0),
+            requeued: Atomic::new(0),
+        }
+    }
+
+    /// An I/O was sent.
+    pub(super) fn sent(&self, bytes: u32) {
+        self.inflight.add(1, Relaxed);
+        self.inflight_bytes.add(u64::from(bytes), Relaxed);
+    }
+
+    /// It came back.
+    pub(super) fn returned(&self, bytes: u32) {
+        self.inflight.fetch_sub(1, Relaxed);
+        self.inflight_bytes.fetch_sub(u64::from(bytes), Relaxed);
+    }
+
+    /// It had succeeded.
+    pub(super) fn succeeded(&self, bytes: u32) {
+        self.ios.add(1, Relaxed);
+        self.bytes.add(u64::from(bytes), Relaxed);
+    }
+
+    /// It had failed, by the path's fault.
+    pub(super) fn failed(&self) {
+        self.errors.add(1, Relaxed);
+    }
+
+    /// It is to be sent again.
+    pub(super) fn requeued(&self) {
+        self.requeued.add(1, Relaxed);
+    }
+
+    pub(super) fn inflight(&self) -> u64 {
+        self.inflight.load(Relaxed)
+    }
+
+    pub(crate) fn inflight_bytes(&self) -> u64 {
+        self.inflight_bytes.load(Relaxed)
+    }
+
+    pub(super) fn ios(&self) -> u64 {
+        self.ios.load(Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    pub(super) fn errors(&self) -> u64 {
+        self.errors.load(Relaxed)
+    }
+
+    pub(super) fn requeues(&self) -> u64 {
+        self.requeued.load(Relaxed)
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What all bonds share: the adapters, the queues, who claims which device, which bonds are to be seen.
+
+use super::{attributes::Tree, Bond};
+use crate::{
+    adapter::Adapters,
+    kapi::{block::DevT, workqueue::OwnedQueue},
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{Arc, Mutex},
+    workqueue::Queue,
+};
+
+/// What all bonds share.
+#[pin_data]
+pub(crate) struct Shared {
+    adapters: Arc<Adapters>,
+    /// Sends I/O again.
+    io: OwnedQueue,
+    /// Probes paths, and tells the outside: what waits for answers must not hold up the I/O.
+    probes: OwnedQueue,
+    /// The devices that are paths, and of which bonds.
+    #[pin]
+    claims: Mutex<KVec<(DevT, DevT)>>,
+    /// The bonds that have their directory in sysfs, at most one to a mapped device.
+    #[pin]
+    published: Mutex<KVec<Arc<Bond>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(adapters: Arc<Adapters>) -> Result<Arc<Self>> {
+        let io = OwnedQueue::new(c"dm_bond_io")?;
+        let probes = OwnedQueue::new(c"dm_bond_probe")?;
+        Arc::pin_init(
+            pin_init!(Self {
+                adapters,
+                io,
+                probes,
+                claims <- new_mutex!(KVec::new(), "Shared::claims"),
+                published <- new_mutex!(KVec::new(), "Shared::published"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    pub(super) fn adapters(&self) -> &Arc<Adapters> {
+        &self.adapters
+    }
+
+    pub(super) fn io(&self) -> &Queue {
+        &self.io
+    }
+
+    pub(super) fn probes(&self) -> &Queue {
+        &self.probes
+    }
+
+    /// Shows a bond in sysfs, in place of the one that its mapped device had before. May sleep.
+    pub(super) fn publish(bond: &Arc<Bond>) {
+        let mut published = bond.shared.published.lock();
+        if published.iter().any(|other| Arc::ptr_eq(other, bond)) {
+            return;
+        }
+        published.retain(|other| {
+            let replaced = other.events.device() == bond.events.device();
+            if replaced {
+                other.set_tree(None);
+            }
+            !replaced
+        });
+        let shown = published.push(bond.clone(), GFP_KERNEL).map_err(Error::from);
+        match shown.and_then(|()| Tree::new(bond)) {
+            Ok(tree) => bond.set_tree(Some(tree)),
+            Err(error) => pr_warn!(
+                "bond {}: no directory in sysfs: {:?}\n",
+                bond.events.device(),
+                error
+            ),
+        }
+    }
+
+    /// Takes a bond out of sysfs, and waits for readers and writers that are inside. May sleep.
+    pub(super) fn withdraw(bond: &Arc<Bond>) {
+        bond.shared.published.lock().retain(|other| !Arc::ptr_eq(other, bond));
+        bond.set_tree(None);
+    }
+}
+
+/// A bond's claim on a device. Device mapper's own claim lets any of its tables share a device; this one only those of
+/// one mapped device, of which there are two during a reload.
+pub(super) struct Claim {
+    shared: Arc<Shared>,
+    entry: (DevT, DevT),
+}
+
+impl Claim {
+    /// Claims a device for a bond. `Err` is the bond that has it. May sleep.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        device: DevT,
+        bond: DevT,
+    ) -> Result<Result<Self, DevT>> {
+        let mut claims = shared.claims.lock();
+        let other = claims.iter().find(|(claimed, owner)| *claimed == device && *owner != bond);
+        if let Some((_, owner)) = other {
+            return Ok(Err(*owner));
+        }
+        let entry = (device, bond);
+        claims.push(entry, GFP_KERNEL)?;
+        Ok(Ok(Self { shared: shared.clone(), entry }))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut claims = self.shared.claims.lock();
+        if let Some(index) = claims.iter().position(|entry| *entry == self.entry) {
+            let _ = claims.remove(index);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! dm-bond: a device-mapper target that joins several paths to one logical unit, each over its own network adapter.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`adapter`] | network adapters, and word of their links |
+//! | [`bond`] | the target |
+//! | [`kapi`] | safe faces of C interfaces; the only `unsafe` code |
+//! | [`policy`] | decisions; also compiled and tested on the host |
+
+use kernel::{fmt, prelude::*};
+
+mod adapter;
+mod bindings;
+mod bond;
+mod kapi;
+#[forbid(unsafe_code)]
+mod policy;
+
+use adapter::Adapters;
+use bond::{Bond, Shared};
+use kapi::{dm::Registration, netdev::Watch};
+
+module! {
+    type: DmBond,
+    name: "dm_bond",
+    authors: ["The dm-bond authors"],
+    description: "Device-mapper target that bonds paths over several network adapters",
+    license: "GPL",
+    alias: ["dm-bond"],
+}
+
+/// The module. What it has is dropped in this order: no new bonds, then no word of links.
+#[pin_data]
+struct DmBond {
+    #[pin]
+    target: Registration<Bond>,
+    #[pin]
+    watch: Watch<Adapters>,
+}
+
+impl kernel::InPlaceModule for DmBond {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(move || {
+            let adapters = Adapters::new(module)?;
+            let shared = Shared::new(adapters.clone())?;
+            Ok(try_pin_init!(Self {
+                watch <- Watch::new(adapters),
+                target <- Registration::new(shared, module),
+            }))
+        })
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include "helpers.h"
+
+void dm_bond_bio_add_buffer(struct bio *bio, void *buf, unsigned int len)
+{
+	bio_add_virt_nofail(bio, buf, len);
+}
+
+unsigned int dm_bond_bdev_block_size(struct block_device *bdev)
+{
+	return bdev_logical_block_size(bdev);
+}
+
+int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size)
+{
+	return scnprintf(buf, size, "%pg", bdev);
+}
+
+struct net_device *dm_bond_netdev_of(void *notifier_info)
+{
+	return netdev_notifier_info_to_dev(notifier_info);
+}
+
+const char *dm_bond_netdev_name(const struct net_device *dev)
+{
+	return dev->name;
+}
+
+bool dm_bond_netdev_link(const struct net_device *dev)
+{
+	return netif_running(dev) && netif_carrier_ok(dev);
+}
+
+void dm_bond_netdev_hold(struct net_device *dev)
+{
+	dev_hold(dev);
+}
+
+void dm_bond_netdev_put(struct net_device *dev)
+{
+	dev_put(dev);
+}
+
+void dm_bond_ratelimit_init(struct ratelimit_state *rs)
+{
+	ratelimit_default_init(rs);
+}
+
+struct workqueue_struct *dm_bond_alloc_workqueue(const char *name, unsigned int flags)
+{
+	return alloc_workqueue("%s", flags, 0, name);
+}

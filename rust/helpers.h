@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * C functions that the kernel has as macros or inline only, one line each (helpers.c), and prototypes that it exports
+ * without a header that a module can include.
+ */
+#ifndef DM_BOND_HELPERS_H
+#define DM_BOND_HELPERS_H
+
+#include <linux/device-mapper.h>
+#include <linux/netdevice.h>
+#include <linux/ratelimit.h>
+#include <linux/workqueue.h>
+
+/* drivers/md/dm-uevent.h */
+enum dm_uevent_type {
+	DM_UEVENT_PATH_FAILED,
+	DM_UEVENT_PATH_REINSTATED,
+};
+
+void dm_path_uevent(enum dm_uevent_type event_type, struct dm_target *ti, const char *path,
+		    unsigned int nr_valid_paths);
+
+void dm_bond_bio_add_buffer(struct bio *bio, void *buf, unsigned int len);
+unsigned int dm_bond_bdev_block_size(struct block_device *bdev);
+int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size);
+struct net_device *dm_bond_netdev_of(void *notifier_info);
+const char *dm_bond_netdev_name(const struct net_device *dev);
+bool dm_bond_netdev_link(const struct net_device *dev);
+void dm_bond_netdev_hold(struct net_device *dev);
+void dm_bond_netdev_put(struct net_device *dev);
+void dm_bond_ratelimit_init(struct ratelimit_state *rs);
+struct workqueue_struct *dm_bond_alloc_workqueue(const char *name, unsigned int flags);
+
+#endif

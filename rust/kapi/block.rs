@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Block devices: what they are called, what they are, and a read to see whether they answer.
+//!
+//! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
+
+use super::bio::Status;
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::{fmt, fs::File, prelude::*, sync::aref::ARef};
+
+/// A device number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DevT(pub(super) bindings::dev_t);
+
+impl DevT {
+    /// `MINORBITS` of `include/linux/kdev_t.h`.
+    const MINOR_BITS: u32 = 20;
+
+    fn major(self) -> u32 {
+        self.0 >> Self::MINOR_BITS
+    }
+
+    fn minor(self) -> u32 {
+        self.0 & ((1 << Self::MINOR_BITS) - 1)
+    }
+}
+
+impl fmt::Display for DevT {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_fmt(fmt!("{}:{}", self.major(), self.minor()))
+    }
+}
+
+/// How a logical unit names itself: `enum blk_unique_id`, in the order in which the kinds are asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UniqueId {
+    kind: bindings::blk_unique_id,
+    len: u8,
+    bytes: [u8; 16],
+}
+
+impl fmt::Display for UniqueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            bindings::blk_unique_id_BLK_UID_EUI64 => "eui.",
+            bindings::blk_unique_id_BLK_UID_NAA => "naa.",
+            _ => "t10.",
+        })?;
+        for byte in self.bytes.iter().take(self.len.into()) {
+            f.write_fmt(fmt!("{:02x}", byte))?;
+        }
+        Ok(())
+    }
+}
+
+/// An open block device.
+///
+/// # Invariants
+///
+/// `bdev` is the device of `_file`, and so valid as long as `_file` is held.
+pub(crate) struct BlockDevice {
+    _file: ARef<File>,
+    bdev: NonNull<bindings::block_device>,
+}
+
+// SAFETY: What is done here with a block device may be done from any thread.
+unsafe impl Send for BlockDevice {}
+// SAFETY: As above, also at the same time.
+unsafe impl Sync for BlockDevice {}
+
+impl BlockDevice {
+    /// Takes a reference to an open device.
+    ///
+    /// # Safety
+    ///
+    /// `file` is a valid file of a block device.
+    pub(super) unsafe fn from_file(file: *mut bindings::file) -> Self {
+        // SAFETY: The file is valid by this function's contract; nobody calls `fdget_pos` on a file without descriptor.
+        let file: ARef<File> = unsafe { File::from_raw_file(file) }.into();
+        // SAFETY: The file is one of a block device, whose `file_bdev` is never null.
+        let bdev = unsafe { NonNull::new_unchecked(bindings::file_bdev(file.as_ptr())) };
+        // INVARIANT: As just looked up.
+        Self { _file: file, bdev }
+    }
+
+    fn get(&self) -> &bindings::block_device {
+        // SAFETY: Valid by the type invariant. The fields read here are set before a device can be opened.
+        unsafe { self.bdev.as_ref() }
+    }
+
+    /// The device number.
+    pub(crate) fn dev(&self) -> DevT {
+        DevT(self.get().bd_dev)
+    }
+
+    /// The size in sectors of 512 bytes; 0 of a device that is gone.
+    pub(crate) fn sectors(&self) -> u64 {
+        // SAFETY: The field is valid; it is read as the C code does, for it may change at the same time.
+        unsafe { (&raw const (*self.bdev.as_ptr()).bd_nr_sectors).read_volatile() }
+    }
+
+    /// The first sector on the whole disk: 0 but for a partition.
+    pub(crate) fn start_sector(&self) -> u64 {
+        self.get().bd_start_sect
+    }
+
+    /// The name in `/sys/block`, cut to the size of `buf`.
+    pub(crate) fn kernel_name<'a>(&self, buf: &'a mut [u8; 32]) -> &'a str {
+        // SAFETY: The device is valid, the buffer has the size given, and what is printed fits it with its NUL.
+        let len = unsafe {
+            bindings::dm_bond_bdev_name(self.bdev.as_ptr(), buf.as_mut_ptr().cast(), buf.len())
+        };
+        core::str::from_utf8(&buf[..len as usize]).unwrap_or("?")
+    }
+
+    /// How the device's LU names itself, where its driver can tell. May sleep.
+    pub(crate) fn unique_id(&self) -> Option<UniqueId> {
+        let disk = self.get().bd_disk;
+        // SAFETY: The disk of an open device is valid, and so are its operations.
+        let ask = unsafe { (*(*disk).fops).get_unique_id }?;
+        let mut bytes = [0u8; 16];
+        [
+            bindings::blk_unique_id_BLK_UID_NAA,
+            bindings::blk_unique_id_BLK_UID_EUI64,
+            bindings::blk_unique_id_BLK_UID_T10,
+        ]
+        .into_iter()
+        .find_map(|kind| {
+            // SAFETY: The disk is valid, and `bytes` has the 16 bytes that the callee may write.
+            let len = unsafe { ask(disk, bytes.as_mut_ptr(), kind) };
+            (1..=16).contains(&len).then_some((kind, len as u8))
+        })
+        .map(|(kind, len)| UniqueId { kind, len, bytes })
+    }
+
+    /// The size of a logical block in bytes.
+    pub(crate) fn block_size(&self) -> usize {
+        // SAFETY: The device is valid by the type invariant.
+        unsafe { bindings::dm_bond_bdev_block_size(self.bdev.as_ptr()) as usize }
+    }
+
+    /// Reads from the start of the device into the whole of `buffer`, and waits for the answer, however long the
+    /// driver takes. May sleep. The length must be that of one logical block.
+    ///
+    /// The read asks the driver not to retry over a dead transport.
+    pub(crate) fn probe(&self, buffer: &mut KVec<u8>) -> Status {
+        const OPF: u32 = bindings::req_op_REQ_OP_READ
+            | 1 << bindings::req_flag_bits___REQ_FAILFAST_TRANSPORT
+            | 1 << bindings::req_flag_bits___REQ_SYNC
+            | 1 << bindings::req_flag_bits___REQ_META;
+        // SAFETY: The device is valid, and `fs_bio_set` is as long as the kernel runs.
+        let bio = unsafe {
+            bindings::bio_alloc_bioset(
+                self.bdev.as_ptr(),
+                1,
+                OPF,
+                bindings::RUST_CONST_HELPER_GFP_NOIO,
+                &raw mut bindings::fs_bio_set,
+            )
+        };
+        // With `GFP_NOIO` the set's reserve is waited for. Null is not expected, but no reason to crash.
+        let Some(bio) = NonNull::new(bio) else {
+            return Status::RESOURCE;
+        };
+        let bio = bio.as_ptr();
+        // SAFETY: The bio is new and has room for one segment. The buffer is in `kmalloc` memory, so contiguous, and
+        // exclusively borrowed until the read has ended, which `submit_bio_wait` waits for.
+        unsafe {
+            bindings::dm_bond_bio_add_buffer(bio, buffer.as_mut_ptr().cast(), buffer.len() as u32);
+            bindings::submit_bio_wait(bio);
+            let status = Status((*bio).bi_status);
+            bindings::bio_put(bio);
+            status
+        }
+    }
+}

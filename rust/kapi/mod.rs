@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Safe faces of C interfaces that the kernel crate lacks. All `unsafe` code of the module is here.
+//!
+//! | module | C header |
+//! |---|---|
+//! | [`bio`] | `include/linux/bio.h` |
+//! | [`block`] | `include/linux/blkdev.h` |
+//! | [`dm`] | `include/linux/device-mapper.h` |
+//! | [`netdev`] | `include/linux/netdevice.h` |
+//! | [`ratelimit`] | `include/linux/ratelimit.h` |
+//! | [`sysfs`] | `include/linux/sysfs.h`, `include/linux/kobject.h` |
+//! | [`workqueue`] | `include/linux/workqueue.h` |
+
+pub(crate) mod bio;
+pub(crate) mod block;
+pub(crate) mod dm;
+pub(crate) mod netdev;
+pub(crate) mod ratelimit;
+pub(crate) mod sysfs;
+mod text;
+pub(crate) mod workqueue;

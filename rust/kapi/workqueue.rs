@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Work queues of one's own, and stopping work, beside what [`kernel::workqueue`] has.
+//!
+//! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
+
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::{
+    prelude::*,
+    sync::Arc,
+    time::Jiffies,
+    workqueue::{HasDelayedWork, HasWork, Queue, Work, WorkItem},
+};
+
+/// A work queue that is destroyed, once it is empty, when this is dropped.
+///
+/// # Invariants
+///
+/// The pointer is a work queue that is valid until the drop, and that nobody else destroys.
+pub(crate) struct OwnedQueue(NonNull<bindings::workqueue_struct>);
+
+// SAFETY: The C functions on a work queue may be called from any thread.
+unsafe impl Send for OwnedQueue {}
+// SAFETY: As above, also at the same time.
+unsafe impl Sync for OwnedQueue {}
+
+impl OwnedQueue {
+    /// Makes an unbound queue that goes on under memory pressure (it has a rescuer thread), so that I/O may wait for
+    /// what is queued here. May sleep.
+    pub(crate) fn new(name: &'static CStr) -> Result<Self> {
+        // SAFETY: `name` is a NUL-terminated string; the callee copies it.
+        let queue = unsafe {
+            bindings::dm_bond_alloc_workqueue(
+                name.as_char_ptr(),
+                bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_MEM_RECLAIM,
+            )
+        };
+        // INVARIANT: The queue is new, and `Self` is its only owner.
+        Ok(Self(NonNull::new(queue).ok_or(ENOMEM)?))
+    }
+}
+
+impl core::ops::Deref for OwnedQueue {
+    type Target = Queue;
+
+    fn deref(&self) -> &Queue {
+        // SAFETY: The queue is valid by the type invariant, as long as the returned borrow of `self`.
+        unsafe { Queue::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for OwnedQueue {
+    fn drop(&mut self) {
+        // SAFETY: The queue is valid by the type invariant and not used after this; the callee drains it first.
+        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
+    }
+}
+
+/// Lets delayed work run after `delay` from now, whether it waited already or not. Any context.
+///
+/// Work that was stopped is not queued.
+pub(crate) fn rearm<T, const ID: u64>(queue: &Queue, item: &Arc<T>, delay: Jiffies)
+where
+    T: HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>> + Send + Sync + 'static,
+{
+    // SAFETY: The `DelayedWork` is initialised, as is every field of a value in an `Arc`.
+    if unsafe { bindings::cancel_delayed_work(delayed_work(item)) } {
+        drop_queued(item);
+    }
+    // If somebody queued it in between it runs no later than they wanted.
+    let _ = queue.enqueue_delayed(item.clone(), delay);
+}
+
+/// Ends a work item for good: cancels it if it waits, waits for it if it runs, and lets it not be queued again.
+///
+/// May sleep. Must not be called from the work itself.
+pub(crate) fn stop<T, const ID: u64>(item: &Arc<T>)
+where
+    T: HasWork<T, ID> + WorkItem<ID, Pointer = Arc<T>>,
+{
+    // SAFETY: `item` points to a valid `T`.
+    let work = unsafe { Work::raw_get(T::raw_get_work(Arc::as_ptr(item).cast_mut())) };
+    // SAFETY: The `Work` is initialised, as is every field of a value in an `Arc`.
+    if unsafe { bindings::disable_work_sync(work) } {
+        drop_queued(item);
+    }
+}
+
+/// Like [`stop`], for delayed work.
+pub(crate) fn stop_delayed<T, const ID: u64>(item: &Arc<T>)
+where
+    T: HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>>,
+{
+    // SAFETY: The `DelayedWork` is initialised, as is every field of a value in an `Arc`.
+    if unsafe { bindings::disable_delayed_work_sync(delayed_work(item)) } {
+        drop_queued(item);
+    }
+}
+
+/// The C struct in an item.
+fn delayed_work<T, const ID: u64>(item: &Arc<T>) -> *mut bindings::delayed_work
+where
+    T: HasDelayedWork<T, ID>,
+{
+    // SAFETY: `item` points to a valid `T`.
+    let work = unsafe { Work::raw_get(T::raw_get_work(Arc::as_ptr(item).cast_mut())) };
+    // SAFETY: `HasDelayedWork` says that the `work_struct` is that of a `delayed_work`.
+    unsafe { kernel::container_of!(work, bindings::delayed_work, work) }
+}
+
+/// Gives back the reference that queueing took, of an item that was queued and now never runs.
+fn drop_queued<T>(item: &Arc<T>) {
+    // SAFETY: Queueing an `Arc` takes one reference by `Arc::into_raw`, that the work's function gives back. The work
+    // was cancelled before it ran, so that reference is still there and now ours.
+    drop(unsafe { Arc::from_raw(Arc::as_ptr(item)) });
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Whose fault an error is.
+
+/// The status codes that are told apart here: `BLK_STS_*` of `include/linux/blk_types.h`.
+pub(crate) mod status {
+    pub(crate) const OK: u8 = 0;
+    pub(crate) const NOTSUPP: u8 = 1;
+    pub(crate) const TIMEOUT: u8 = 2;
+    pub(crate) const NOSPC: u8 = 3;
+    pub(crate) const TRANSPORT: u8 = 4;
+    pub(crate) const TARGET: u8 = 5;
+    pub(crate) const RESV_CONFLICT: u8 = 6;
+    pub(crate) const MEDIUM: u8 = 7;
+    pub(crate) const PROTECTION: u8 = 8;
+    pub(crate) const RESOURCE: u8 = 9;
+    pub(crate) const IOERR: u8 = 10;
+    pub(crate) const AGAIN: u8 = 12;
+    pub(crate) const DEV_RESOURCE: u8 = 13;
+    pub(crate) const ZONE_OPEN_RESOURCE: u8 = 14;
+    pub(crate) const ZONE_ACTIVE_RESOURCE: u8 = 15;
+    pub(crate) const OFFLINE: u8 = 16;
+    pub(crate) const DURATION_LIMIT: u8 = 17;
+    pub(crate) const INVAL: u8 = 19;
+}
+
+/// What an I/O's status says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It succeeded.
+    Success,
+    /// The path is at fault: fail it, and send the I/O down another.
+    Path,
+    /// Something has run short for a moment, on a path that is well: send the I/O again a little later.
+    Busy,
+    /// The LU or the I/O itself is at fault, on every path alike: the caller is told.
+    Lu,
+}
+
+/// Judges a status.
+///
+/// `blk_path_error()` says "path" to more: an I/O that no device can take (`INVAL`, `DURATION_LIMIT`) would so fail
+/// every path in turn, and one that asked not to wait and would have to (`AGAIN`) would fail a path that is well.
+pub(crate) fn judge(status: u8) -> Verdict {
+    match status {
+        status::OK => Verdict::Success,
+        status::RESOURCE | status::DEV_RESOURCE => Verdict::Busy,
+        status::NOTSUPP
+        | status::NOSPC
+        | status::TARGET
+        | status::RESV_CONFLICT
+        | status::MEDIUM
+        | status::PROTECTION
+        | status::AGAIN
+        | status::ZONE_OPEN_RESOURCE
+        | status::ZONE_ACTIVE_RESOURCE
+        | status::DURATION_LIMIT
+        | status::INVAL => Verdict::Lu,
+        _ => Verdict::Path,
+    }
+}
+
+/// How often one I/O may be sent again before its error is believed to be its own, with so many paths.
+///
+/// An error that says nothing of where it arose (`IOERR`) is taken for the path's. If the paths answer their probes
+/// and come back, and this I/O fails again each time, then it is the I/O; without an end it would fail path after
+/// path. Each path is tried four times. An I/O that finds something short (`busy`) is tried more often, for it costs
+/// no path.
+pub(crate) fn tries(paths: usize, busy: bool) -> usize {
+    if busy {
+        500
+    } else {
+        4 * paths
+    }
+}
+
+/// Whether an error counts as a try: one that says that the transport is down is no sign against the I/O.
+pub(crate) fn is_try(status: u8) -> bool {
+    !matches!(status, status::TRANSPORT | status::OFFLINE | status::TIMEOUT)
+}
+
+/// What an error is called in words.
+pub(crate) fn name(status: u8) -> &'static str {
+    match status {
+        status::TIMEOUT => "timeout",
+        status::TRANSPORT => "transport error",
+        status::OFFLINE => "device offline",
+        status::IOERR => "I/O error",
+        status::RESOURCE | status::DEV_RESOURCE => "out of resources",
+        _ => "unknown error",
+    }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What becomes of a path when it fails, is probed, comes back.
+//!
+//! ```text
+//!             fail                  probe sent
+//!   Active ----------> Failed  <--------------->  Probing
+//!      ^                 |      probe unanswered     |
+//!      |                 | administrator             | probe answered
+//!      +-----------------+---------------------------+
+//! ```
+//!
+//! A path that an administrator failed is not probed; only an administrator brings it back.
+
+use super::failure;
+use crate::fmt;
+
+/// Whether a path is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    /// It carries I/O.
+    Active = 0,
+    /// It carries none.
+    Failed = 1,
+    /// It carries none but a probe, whose answer is awaited.
+    Probing = 2,
+}
+
+impl State {
+    /// The state of this number; `Failed` for what is none.
+    pub(crate) fn from_u8(number: u8) -> Self {
+        match number {
+            0 => Self::Active,
+            2 => Self::Probing,
+            _ => Self::Failed,
+        }
+    }
+
+    /// As in `dmsetup status`.
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Self::Active => 'A',
+            Self::Failed => 'F',
+            Self::Probing => 'R',
+        }
+    }
+
+    /// As in sysfs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Failed => "failed",
+            Self::Probing => "probing",
+        }
+    }
+}
+
+/// Why a path failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Its adapter has no link.
+    Link,
+    /// An I/O came back with this status.
+    Io(u8),
+    /// An administrator said so.
+    Administrator,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Link => "link down",
+            Self::Io(status) => failure::name(*status),
+            Self::Administrator => "administrator",
+        })
+    }
+}
+
+/// Whether paths in use became more or fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    None,
+    Lost,
+    Gained,
+}
+
+/// A path's health.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Health {
+    state: State,
+    /// An administrator took the path out of use.
+    held: bool,
+    failures: u64,
+    last_failure: Option<Why>,
+}
+
+impl Health {
+    /// A new path is trusted.
+    pub(crate) const fn new() -> Self {
+        Self { state: State::Active, held: false, failures: 0, last_failure: None }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// How often the path went out of use.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// Why it did so last.
+    pub(crate) fn last_failure(&self) -> Option<Why> {
+        self.last_failure
+    }
+
+    /// Whether a path that is not in use is to be probed.
+    pub(crate) fn wants_probe(&self) -> bool {
+        self.state != State::Active && !self.held
+    }
+
+    /// The path is at fault, or an administrator says so.
+    pub(crate) fn fail(&mut self, why: Why) -> Change {
+        self.held |= why == Why::Administrator;
+        let was = core::mem::replace(&mut self.state, State::Failed);
+        if was == State::Active {
+            self.failures += 1;
+            self.last_failure = Some(why);
+            Change::Lost
+        } else {
+            if why == Why::Administrator {
+                self.last_failure = Some(why);
+            }
+            Change::None
+        }
+    }
+
+    /// An administrator takes the path into use.
+    pub(crate) fn reinstate(&mut self) -> Change {
+        self.held = false;
+        self.activate()
+    }
+
+    /// A probe is sent. Says whether it may be.
+    pub(crate) fn probe_sent(&mut self) -> bool {
+        let may = self.wants_probe();
+        if may {
+            self.state = State::Probing;
+        }
+        may
+    }
+
+    /// The probe sent last came back, answered or not. If the path failed since, that counts more.
+    pub(crate) fn probe_ended(&mut self, answered: bool) -> Change {
+        match (self.state, answered) {
+            (State::Probing, true) => self.activate(),
+            (State::Probing, false) => {
+                self.state = State::Failed;
+                Change::None
+            }
+            _ => Change::None,
+        }
+    }
+
+    fn activate(&mut self) -> Change {
+        match core::mem::replace(&mut self.state, State::Active) {
+            State::Active => Change::None,
+            _ => Change::Gained,
+        }
+    }
+}

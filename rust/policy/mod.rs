@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Decisions, and nothing but decisions: no kernel, no `unsafe`, no allocation. Compiled into the module, and on the
+//! host for its tests (`selftests/host`). Time, numbers of I/O and the like enter as arguments.
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`choose`] | which path carries an I/O |
+//! | [`failure`] | whose fault an error is |
+//! | [`health`] | what becomes of a path when it fails, is probed, comes back |
+//! | [`share`] | how the load is divided |
+//! | [`table`] | what a table line means |
+
+pub(crate) mod choose;
+pub(crate) mod failure;
+pub(crate) mod health;
+pub(crate) mod share;
+pub(crate) mod table;

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a table line means.
+//!
+//! ```text
+//! <#features> [<feature>]... <policy> <#policy args> [<arg>]... <#paths> { <device> <#path args> [<arg>]... }...
+//! ```
+//!
+//! Features: `queue_if_no_path`, `no_path_timeout_ms:<0..86400000>`, `probe_ms:<1..86400000>`. Policies: `static`,
+//! `primary`, without arguments. Path arguments: `netdev:<name>`, `share:<1..1000>`, `dest:<address>`. Numbers are
+//! decimal, times are milliseconds.
+
+use crate::fmt;
+use core::{ffi::CStr, net::IpAddr};
+
+/// The most paths of a bond.
+pub(crate) const MAX_PATHS: usize = 64;
+/// A day: the longest time that can be set, in milliseconds.
+pub(crate) const MAX_MS: u32 = 86_400_000;
+/// `IFNAMSIZ` less its NUL.
+const MAX_NETDEV: usize = 15;
+
+/// How a path is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Policy {
+    /// By fixed shares.
+    Static = 0,
+    /// The primary path, while it lives.
+    Primary = 1,
+}
+
+impl Policy {
+    /// The policy of this number; `Static` for what is none.
+    pub(crate) fn from_u8(number: u8) -> Self {
+        match number {
+            1 => Self::Primary,
+            _ => Self::Static,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Primary => "primary",
+        }
+    }
+
+    /// Finds a policy by its name.
+    pub(crate) fn named(name: &[u8]) -> Result<Self, Fault<'_>> {
+        match name {
+            b"static" => Ok(Self::Static),
+            b"primary" => Ok(Self::Primary),
+            b"dynamic" | b"adapter-hash" | b"adapter-load" => Err(Fault::NotYet("policy", name)),
+            _ => Err(Fault::Unknown("policy", name)),
+        }
+    }
+}
+
+/// What is tuned by features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Features {
+    pub(crate) queue_if_no_path: bool,
+    /// 0: for ever.
+    pub(crate) no_path_timeout_ms: u32,
+    pub(crate) probe_ms: u32,
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self { queue_if_no_path: false, no_path_timeout_ms: 0, probe_ms: 1000 }
+    }
+}
+
+impl Features {
+    /// Writes the count of features and the features, only those that are not as by default.
+    pub(crate) fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let default = Self::default();
+        let timeout = self.no_path_timeout_ms != default.no_path_timeout_ms;
+        let probe = self.probe_ms != default.probe_ms;
+        let count = [self.queue_if_no_path, timeout, probe].into_iter().filter(|&set| set).count();
+        write!(out, "{count}")?;
+        if self.queue_if_no_path {
+            out.write_str(" queue_if_no_path")?;
+        }
+        if timeout {
+            write!(out, " no_path_timeout_ms:{}", self.no_path_timeout_ms)?;
+        }
+        if probe {
+            write!(out, " probe_ms:{}", self.probe_ms)?;
+        }
+        Ok(())
+    }
+}
+
+/// An address of the storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dest {
+    Ip(IpAddr),
+    /// A Fibre Channel port's name.
+    Wwpn(u64),
+}
+
+impl Dest {
+    /// Reads `192.0.2.1`, `2001:db8::1`, `0x500a098012345678` or `50:0a:09:80:12:34:56:78`. (Eight groups of two
+    /// digits are a port's name, though they would be an IPv6 address too.)
+    fn parse(text: &[u8]) -> Option<Self> {
+        let hex = |digits: &[u8]| {
+            digits.iter().try_fold(0u64, |number, &digit| {
+                Some(number << 4 | u64::from(char::from(digit).to_digit(16)?))
+            })
+        };
+        if let Some(digits) = text.strip_prefix(b"0x") {
+            return (digits.len() == 16).then(|| hex(digits).map(Self::Wwpn))?;
+        }
+        if text.len() == 23 && text.split(|&byte| byte == b':').all(|group| group.len() == 2) {
+            return text
+                .split(|&byte| byte == b':')
+                .try_fold(0, |number, group| Some(number << 8 | hex(group)?))
+                .map(Self::Wwpn);
+        }
+        core::str::from_utf8(text).ok()?.parse().ok().map(Self::Ip)
+    }
+}
+
+impl fmt::Display for Dest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => core::fmt::Display::fmt(address, f),
+            Self::Wwpn(name) => write!(f, "{name:#018x}"),
+        }
+    }
+}
+
+/// The beginning of a table line, before the paths.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) features: Features,
+    pub(crate) policy: Policy,
+    pub(crate) paths: usize,
+}
+
+/// A path in a table line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PathLine<'a> {
+    pub(crate) device: &'a CStr,
+    pub(crate) netdev: Option<&'a CStr>,
+    pub(crate) share: Option<u32>,
+    pub(crate) dest: Option<Dest>,
+}
+
+/// What is wrong with a line. The first text says what was read, the bytes are the word at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault<'a> {
+    Missing(&'static str),
+    Unknown(&'static str, &'a [u8]),
+    /// Known, but not in this version.
+    NotYet(&'static str, &'a [u8]),
+    Twice(&'static str, &'a [u8]),
+    NoNumber(&'static str, &'a [u8]),
+    Range(&'static str, &'a [u8], u32, u32),
+    NoName(&'static str, &'a [u8]),
+    NoAddress(&'static str, &'a [u8]),
+    Extra(&'a [u8]),
+}
+
+impl fmt::Display for Fault<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Missing(what) => write!(f, "{what} missing"),
+            Self::Unknown(what, word) => write!(f, "unknown {what} '{}'", word.escape_ascii()),
+            Self::NotYet(what, word) => {
+                write!(f, "{what} '{}' is not supported by this version", word.escape_ascii())
+            }
+            Self::Twice(what, word) => write!(f, "{what} '{}' given twice", word.escape_ascii()),
+            Self::NoNumber(what, word) => {
+                write!(f, "{what}: '{}' is not a number", word.escape_ascii())
+            }
+            Self::Range(what, word, least, most) => {
+                write!(f, "{what}: {} is not in {least}..{most}", word.escape_ascii())
+            }
+            Self::NoName(what, word) => {
+                write!(f, "{what}: '{}' cannot be a name", word.escape_ascii())
+            }
+            Self::NoAddress(what, word) => {
+                write!(f, "{what}: '{}' is not an address", word.escape_ascii())
+            }
+            Self::Extra(word) => write!(f, "extra word '{}'", word.escape_ascii()),
+        }
+    }
+}
+
+/// Reads a decimal number in a range.
+pub(crate) fn number<'a>(
+    what: &'static str,
+    word: &'a [u8],
+    least: u32,
+    most: u32,
+) -> Result<u32, Fault<'a>> {
+    if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
+        return Err(Fault::NoNumber(what, word));
+    }
+    word.iter()
+        .try_fold(0u32, |number, digit| {
+            number.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
+        })
+        .filter(|number| (least..=most).contains(number))
+        .ok_or(Fault::Range(what, word, least, most))
+}
+
+/// Reads a table line, word by word.
+pub(crate) struct Reader<I>(I);
+
+impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
+    pub(crate) fn new(words: I) -> Self {
+        Self(words)
+    }
+
+    fn word(&mut self, what: &'static str) -> Result<&'a CStr, Fault<'a>> {
+        self.0.next().ok_or(Fault::Missing(what))
+    }
+
+    fn number(&mut self, what: &'static str, least: u32, most: u32) -> Result<u32, Fault<'a>> {
+        number(what, self.word(what)?.to_bytes(), least, most)
+    }
+
+    /// Reads up to the count of paths. Then [`Reader::path`] is to be called that often, and [`Reader::end`].
+    pub(crate) fn head(&mut self) -> Result<Head, Fault<'a>> {
+        let features = self.features()?;
+        let policy = Policy::named(self.word("policy")?.to_bytes())?;
+        if self.number("number of policy arguments", 0, 9)? > 0 {
+            let word = self.word("policy argument")?.to_bytes();
+            return Err(Fault::Unknown("policy argument", word));
+        }
+        let paths = self.number("number of paths", 1, MAX_PATHS as u32)? as usize;
+        Ok(Head { features, policy, paths })
+    }
+
+    fn features(&mut self) -> Result<Features, Fault<'a>> {
+        let mut features = Features::default();
+        let (mut queue, mut timeout, mut probe) = (false, None, None);
+        for _ in 0..self.number("number of features", 0, 9)? {
+            let word = self.word("feature")?.to_bytes();
+            let (name, value) = split(word);
+            let twice = match (name, value) {
+                (b"queue_if_no_path", None) => core::mem::replace(&mut queue, true),
+                (b"no_path_timeout_ms", Some(value)) => {
+                    timeout.replace(number("no_path_timeout_ms", value, 0, MAX_MS)?).is_some()
+                }
+                (b"probe_ms", Some(value)) => {
+                    probe.replace(number("probe_ms", value, 1, MAX_MS)?).is_some()
+                }
+                (b"max_commands" | b"abort_ms" | b"stall_ms" | b"write_hold_ms", Some(_)) => {
+                    return Err(Fault::NotYet("feature", name));
+                }
+                _ => return Err(Fault::Unknown("feature", word)),
+            };
+            if twice {
+                return Err(Fault::Twice("feature", name));
+            }
+        }
+        features.queue_if_no_path = queue;
+        features.no_path_timeout_ms = timeout.unwrap_or(features.no_path_timeout_ms);
+        features.probe_ms = probe.unwrap_or(features.probe_ms);
+        Ok(features)
+    }
+
+    /// Reads a path.
+    pub(crate) fn path(&mut self) -> Result<PathLine<'a>, Fault<'a>> {
+        let device = self.word("path device")?;
+        let mut path = PathLine { device, netdev: None, share: None, dest: None };
+        for _ in 0..self.number("number of path arguments", 0, 9)? {
+            let word = self.word("path argument")?;
+            let (name, value) = split(word.to_bytes());
+            let twice = match (name, value) {
+                (b"netdev", Some(value)) => path.netdev.replace(netdev(word, value)?).is_some(),
+                (b"share", Some(value)) => {
+                    path.share.replace(number("share", value, 1, super::share::WHOLE)?).is_some()
+                }
+                (b"dest", Some(value)) => {
+                    let dest = Dest::parse(value).ok_or(Fault::NoAddress("dest", value))?;
+                    path.dest.replace(dest).is_some()
+                }
+                _ => return Err(Fault::Unknown("path argument", word.to_bytes())),
+            };
+            if twice {
+                return Err(Fault::Twice("path argument", name));
+            }
+        }
+        Ok(path)
+    }
+
+    /// Checks that nothing follows.
+    pub(crate) fn end(mut self) -> Result<(), Fault<'a>> {
+        match self.0.next() {
+            Some(word) => Err(Fault::Extra(word.to_bytes())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Splits `name:value`.
+fn split(word: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match word.iter().position(|&byte| byte == b':') {
+        Some(colon) => (&word[..colon], Some(&word[colon + 1..])),
+        None => (word, None),
+    }
+}
+
+/// The name of a network device, by the rules of `dev_valid_name()`: `value`, which is the end of `word`.
+fn netdev<'a>(word: &'a CStr, value: &'a [u8]) -> Result<&'a CStr, Fault<'a>> {
+    let valid = (1..=MAX_NETDEV).contains(&value.len())
+        && value != b"."
+        && value != b".."
+        && !value.iter().any(|&byte| matches!(byte, b'/' | b':') || byte.is_ascii_whitespace());
+    let start = word.count_bytes() - value.len();
+    CStr::from_bytes_with_nul(&word.to_bytes_with_nul()[start..])
+        .ok()
+        .filter(|_| valid)
+        .ok_or(Fault::NoName("netdev", value))
+}
