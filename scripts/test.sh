@@ -30,7 +30,7 @@ host_tests() {
 	local log=$CACHE/log/host-tests.log status=0 passed failed ignored
 	[ -e "$TOP/selftests/host/Cargo.toml" ] || return 0
 	"$ENTER" -- env CARGO_HOME="$CACHE/cargo" CARGO_TARGET_DIR="$CACHE/host-tests" \
-		cargo test --manifest-path "$TOP/selftests/host/Cargo.toml" 2>&1 | tee "$log" || status=$?
+		cargo test --no-fail-fast --manifest-path "$TOP/selftests/host/Cargo.toml" 2>&1 | tee "$log" || status=$?
 	while read -r passed failed ignored; do
 		PASSED=$((PASSED + passed))
 		FAILED=$((FAILED + failed))

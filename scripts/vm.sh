@@ -38,7 +38,7 @@ RUN=$CACHE/guest # What host and guest tell each other.
 
 # Does KVM boot this kernel? A device node that opens proves nothing, so let a guest get as far as looking for a root.
 kvm_boots() {
-	timeout -k 1 20 qemu-system-x86_64 -accel kvm -cpu host -smp 2 -m 512M -nodefaults -display none -no-reboot \
+	timeout -k 1 10 qemu-system-x86_64 -accel kvm -cpu host -smp 2 -m 512M -nodefaults -display none -no-reboot \
 		-serial stdio -kernel "$KERNEL" -append "console=ttyS0 panic=-1" </dev/null 2>&1 |
 		grep -q 'Unable to mount root fs'
 }
