@@ -31,12 +31,15 @@ prepare() {
 	local headers=$PWD/headers/usr/src/linux-headers-$RELEASE
 	mkdir -p build
 	cp "$headers/.config" build/
-	make -C source O="$PWD/build" -j"$(nproc)" olddefconfig prepare modules_prepare
+	make -C source O="$PWD/build" olddefconfig
+	# A tool that is missing or of another version turns options off, and with them parts of what modules share.
+	diff -I CONFIG_CC_VERSION_TEXT "$headers/.config" build/.config ||
+		{ echo "the tools here are not those that $RELEASE was built with: see the differing options above"; return 1; }
+	make -C source O="$PWD/build" -j"$(nproc)" prepare modules_prepare
 	# What says which kernel this is: the symbols' versions and the release with its suffix.
 	cp "$headers/Module.symvers" build/
 	cp "$headers/include/config/kernel.release" build/include/config/
 	cp "$headers/include/generated/utsrelease.h" build/include/generated/
-	grep -q '^CONFIG_RUST=y' build/.config || { echo "the tools here do not satisfy CONFIG_RUST"; return 1; }
 	rm -rf headers ./*.deb
 }
 

@@ -9,7 +9,7 @@
 ENTER=$TOP/scripts/enter.sh
 LOG=$CACHE/log/kselftest.log
 CONSOLE=$CACHE/log/guest-console.log
-CHECKS="slab_debug=FZPU panic_on_oops=1 kfence.sample_interval=100 log_buf_len=8M
+CHECKS="slab_debug=FZPU oops=panic kfence.sample_interval=100 log_buf_len=8M
 	sysctl.kernel.hung_task_timeout_secs=60"
 PASSED=0
 FAILED=0
