@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! dm-bond: a device-mapper target that joins several paths to one logical unit, each over its own network adapter.
+//! dm-bond: a device-mapper target that joins several paths to one logical unit, each over its own
+//! network adapter.
 //!
 //! | module | what |
 //! |---|---|

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * C functions that the kernel has as macros or inline only, one line each (helpers.c), and prototypes that it exports
- * without a header that a module can include.
+ * C functions that the kernel has as macros or inline only, one line each (helpers.c), and
+ * prototypes that it exports without a header that a module can include.
  */
 #ifndef DM_BOND_HELPERS_H
 #define DM_BOND_HELPERS_H

@@ -25,7 +25,11 @@ impl Attributes for Arc<Adapter> {
         }),
         File::read(c"inflight_bytes", |adapter, out| {
             let inner = adapter.inner.lock();
-            let bytes: u64 = inner.paths.iter().map(|path| path.counters().inflight_bytes()).sum();
+            let bytes: u64 = inner
+                .paths
+                .iter()
+                .map(|path| path.counters().inflight_bytes())
+                .sum();
             out.write_fmt(fmt!("{}", bytes))
         }),
         File::read(c"bytes", |adapter, out| {

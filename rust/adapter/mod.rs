@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Adapters: network devices, as far as paths run over them. One for the whole module, however many bonds use it.
+//! Adapters: network devices, as far as paths run over them. One for the whole module, however many
+//! bonds use it.
 //!
-//! An adapter is there as long as a path names it. It follows its network device through a change of name, and waits
-//! for one of its name when it has none: then it has no link.
+//! An adapter is there as long as a path names it. It follows its network device through a change
+//! of name, and waits for one of its name when it has none: then it has no link.
 
 mod attributes;
 mod registry;

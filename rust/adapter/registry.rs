@@ -3,11 +3,9 @@
 //! The adapters that there are, and what the kernel tells of their network devices.
 
 use super::{attributes::AdapterDirectory, Adapter};
-use crate::{
-    kapi::{
-        netdev::{Event, NetDevice, Notified, Watcher},
-        sysfs::{Directory, Kobject, Plain},
-    },
+use crate::kapi::{
+    netdev::{Event, NetDevice, Notified, Watcher},
+    sysfs::{Directory, Kobject, Plain},
 };
 use kernel::{
     new_mutex,
@@ -18,7 +16,8 @@ use kernel::{
 
 /// All adapters of the module.
 ///
-/// The lock is taken under the RTNL, so the RTNL must not be taken under it, nor anything waited for that takes it.
+/// The lock is taken under the RTNL, so the RTNL must not be taken under it, nor anything waited
+/// for that takes it.
 #[pin_data]
 pub(crate) struct Adapters {
     #[pin]
@@ -68,28 +67,40 @@ impl Adapters {
         )
     }
 
-    /// Finds the adapter of this name, or makes it from the network device of this name; `ENODEV` if there is neither.
-    /// May sleep.
+    /// Finds the adapter of this name, or makes it from the network device of this name; `ENODEV`
+    /// if there is neither. May sleep.
     pub(crate) fn get(this: &Arc<Self>, name: &CStr) -> Result<Lease> {
         let mut entries = this.entries.lock();
-        let found = entries.iter().position(|entry| entry.adapter.is_named(name));
+        let found = entries
+            .iter()
+            .position(|entry| entry.adapter.is_named(name));
         let index = match found {
             Some(index) => index,
             None => {
-                // The lookup and the push are one step to `event`: a device that is found is not yet told as
-                // unregistered, and will be, once the lock is free.
+                // The lookup and the push are one step to `event`: a device that is found is not
+                // yet told as unregistered, and will be, once the lock is free.
                 let dev = NetDevice::by_name(name).ok_or(ENODEV)?;
                 let adapter = Adapter::new(name)?;
                 let directory = Directory::new(&this.parent, name, adapter.clone())?;
                 adapter.link.store(dev.has_link(), Relaxed);
                 adapter.netdev.set(Some(dev));
-                entries.push(Entry { directory, adapter, leases: 0 }, GFP_KERNEL)?;
+                entries.push(
+                    Entry {
+                        directory,
+                        adapter,
+                        leases: 0,
+                    },
+                    GFP_KERNEL,
+                )?;
                 entries.len() - 1
             }
         };
         let entry = &mut entries[index];
         entry.leases += 1;
-        Ok(Lease { adapters: this.clone(), adapter: entry.adapter.clone() })
+        Ok(Lease {
+            adapters: this.clone(),
+            adapter: entry.adapter.clone(),
+        })
     }
 }
 
@@ -101,7 +112,9 @@ impl Adapter {
 
 impl Entry {
     fn has(&self, dev: &NetDevice) -> bool {
-        self.adapter.netdev.with(|own| own.is_some_and(|own| own.is(dev)))
+        self.adapter
+            .netdev
+            .with(|own| own.is_some_and(|own| own.is(dev)))
     }
 
     fn is_empty(&self) -> bool {
@@ -120,11 +133,13 @@ impl Entry {
 
     /// Takes the device's new name for the adapter's.
     fn rename(&self, name: &CStr) {
-        let renamed = CString::try_from(name).map_err(Error::from).and_then(|own| {
-            self.directory.rename(name)?;
-            self.adapter.inner.lock().name = own;
-            Ok(())
-        });
+        let renamed = CString::try_from(name)
+            .map_err(Error::from)
+            .and_then(|own| {
+                self.directory.rename(name)?;
+                self.adapter.inner.lock().name = own;
+                Ok(())
+            });
         if let Err(error) = renamed {
             pr_warn!("adapter cannot follow its new name {}: {:?}\n", name, error);
         }
@@ -138,7 +153,9 @@ impl Watcher for Adapters {
         match (event, own) {
             (Event::Registered | Event::Renamed, own) => {
                 // Another adapter may have waited for a device of this name. It is its own then.
-                let named = entries.iter().find(|entry| entry.adapter.is_named(dev.name()));
+                let named = entries
+                    .iter()
+                    .find(|entry| entry.adapter.is_named(dev.name()));
                 match (own, named) {
                     (Some(own), None) => own.rename(dev.name()),
                     (own, Some(named)) if named.is_empty() => {

@@ -15,8 +15,9 @@
 #include <linux/workqueue.h>
 
 #include "../helpers.h"
+#include "../trace.h"
 
-/* Macros with casts, which bindgen cannot see through: constants, as the kernel's own bindings have them. */
+/* Macros with casts, opaque to bindgen: constants, as in the kernel's own bindings_helper.h. */
 const gfp_t RUST_CONST_HELPER_GFP_NOIO = GFP_NOIO;
 const u8 RUST_CONST_HELPER_BLK_STS_NOTSUPP = (__force u8)BLK_STS_NOTSUPP;
 const u8 RUST_CONST_HELPER_BLK_STS_TIMEOUT = (__force u8)BLK_STS_TIMEOUT;

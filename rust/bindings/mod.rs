@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Bindings to what the kernel crate does not bind: device mapper, netdevice notifiers and our own C helpers.
+//! Bindings to what the kernel crate does not bind: device mapper, netdevice notifiers and our own
+//! C helpers.
 //!
-//! Types that the kernel crate has are its own here too, so that a `bio` is the same type everywhere.
+//! Types that the kernel crate has are its own here too, so that a `bio` is the same type
+//! everywhere.
 
 #![allow(
     clippy::all,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
     clippy::undocumented_unsafe_blocks,
     dead_code,
     improper_ctypes,

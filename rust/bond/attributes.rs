@@ -35,10 +35,17 @@ impl Tree {
         let paths = Directory::new(&top, c"paths", Plain)?;
         let mut each = KVec::with_capacity(bond.paths.len(), GFP_KERNEL)?;
         for path in &bond.paths {
-            let member = Member { bond: bond.clone(), path: path.clone() };
+            let member = Member {
+                bond: bond.clone(),
+                path: path.clone(),
+            };
             each.push(Directory::new(&paths, path.name(), member)?, GFP_KERNEL)?;
         }
-        Ok(Self { each, _paths: paths, _bond: top })
+        Ok(Self {
+            each,
+            _paths: paths,
+            _bond: top,
+        })
     }
 }
 
@@ -86,7 +93,11 @@ impl Attributes for Arc<Bond> {
         File::write(
             c"queue_if_no_path",
             |bond, out| {
-                out.write_str(if bond.features().queue_if_no_path { "1" } else { "0" })
+                out.write_str(if bond.features().queue_if_no_path {
+                    "1"
+                } else {
+                    "0"
+                })
             },
             |bond, text| {
                 let queue = kstrtobool_bytes(text)?;
@@ -97,9 +108,7 @@ impl Attributes for Arc<Bond> {
         File::write(
             c"no_path_timeout_ms",
             |bond, out| out.write_fmt(fmt!("{}", bond.features().no_path_timeout_ms)),
-            |bond, text| {
-                bond.tune_number(text, 0, |features, ms| features.no_path_timeout_ms = ms)
-            },
+            |bond, text| bond.tune_number(text, 0, |features, ms| features.no_path_timeout_ms = ms),
         ),
         File::write(
             c"probe_ms",
@@ -135,9 +144,7 @@ impl Attributes for Member {
         ),
         File::write(
             c"share",
-            |member, out| {
-                out.write_fmt(fmt!("{}", member.bond.share_now(member.path.number())))
-            },
+            |member, out| out.write_fmt(fmt!("{}", member.bond.share_now(member.path.number()))),
             |member, text| member.bond.set_share(member.path.number(), text),
         ),
         File::read(c"role", |member, out| {

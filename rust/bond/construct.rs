@@ -27,7 +27,8 @@ use kernel::{
     sync::{atomic::Atomic, Arc},
 };
 
-/// Says in the log what is wrong with a table line, and to device mapper in short: its own line takes fixed text only.
+/// Says in the log what is wrong with a table line, and to device mapper in short: its own line
+/// takes fixed text only.
 macro_rules! refuse {
     ($table:expr, $errno:expr, $short:literal, $($long:tt)*) => {{
         pr_err!("bond {}: {}\n", $table.events().device(), fmt!($($long)*));
@@ -81,7 +82,11 @@ impl Bond {
     ) -> Result<Arc<Self>, Refusal> {
         let mut health = KVec::with_capacity(paths.len(), GFP_KERNEL)?;
         for _ in &paths {
-            let watched = Watched { health: Health::new(), told_failures: 0, told_in_use: true };
+            let watched = Watched {
+                health: Health::new(),
+                told_failures: 0,
+                told_in_use: true,
+            };
             health.push(watched, GFP_KERNEL)?;
         }
         let inner = Inner {
@@ -134,14 +139,16 @@ impl Bond {
         stop_delayed::<_, { works::NO_PATH }>(this);
     }
 
-    /// Writes the arguments of a table line that makes this bond as it now is. The first path is the primary one.
+    /// Writes the arguments of a table line that makes this bond as it now is. The first path is
+    /// the primary one.
     pub(super) fn write_table(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         self.features().write(out)?;
         let (count, primary) = (self.paths.len(), self.primary());
         out.write_fmt(fmt!(" {} 0 {}", self.policy().name(), count))?;
         for number in Iterator::chain(primary..count, 0..primary) {
             let path = &self.paths[number];
-            let args = 1 + usize::from(path.adapter().is_some()) + usize::from(path.dest().is_some());
+            let args =
+                1 + usize::from(path.adapter().is_some()) + usize::from(path.dest().is_some());
             out.write_fmt(fmt!(" {} {}", path.dev(), args))?;
             if let Some(adapter) = path.adapter() {
                 out.write_str(" netdev:")?;
@@ -158,7 +165,12 @@ impl Bond {
     /// Writes the status line.
     pub(super) fn write_status(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let queued = self.inner.lock().waiting.len();
-        out.write_fmt(fmt!("{} {} {}", self.policy().name(), queued, self.paths.len()))?;
+        out.write_fmt(fmt!(
+            "{} {} {}",
+            self.policy().name(),
+            queued,
+            self.paths.len()
+        ))?;
         for path in &self.paths {
             out.write_fmt(fmt!(" {} ", path.dev()))?;
             match path.adapter() {
@@ -166,7 +178,11 @@ impl Bond {
                 None => out.write_str("-")?,
             }
             let counters = path.counters();
-            let role = if path.number() == self.primary() { 'P' } else { 'S' };
+            let role = if path.number() == self.primary() {
+                'P'
+            } else {
+                'S'
+            };
             out.write_fmt(fmt!(
                 " {} {} {} {} {} {} {} {}",
                 path.state().letter(),
@@ -183,18 +199,22 @@ impl Bond {
     }
 }
 
-fn bad_line<T>(
-    table: &Table<'_>,
-    number: Option<usize>,
-    fault: &Fault<'_>,
-) -> Result<T, Refusal> {
+fn bad_line<T>(table: &Table<'_>, number: Option<usize>, fault: &Fault<'_>) -> Result<T, Refusal> {
     match number {
-        Some(number) => refuse!(table, EINVAL, c"bad table line", "path {}: {}", number + 1, fault),
+        Some(number) => refuse!(
+            table,
+            EINVAL,
+            c"bad table line",
+            "path {}: {}",
+            number + 1,
+            fault
+        ),
         None => refuse!(table, EINVAL, c"bad table line", "{}", fault),
     }
 }
 
-/// Opens a path's device and adapter. It must lead to the LU of those before it: `lu_id` is what the first one said.
+/// Opens a path's device and adapter. It must lead to the LU of those before it: `lu_id` is what
+/// the first one said.
 fn make_path(
     shared: &Arc<Shared>,
     table: &mut Table<'_>,
@@ -208,32 +228,53 @@ fn make_path(
         Ok(device) => device,
         Err(errno) => {
             return refuse!(
-                table, errno, c"a path's device cannot be opened, or is in use",
-                "path {}: device '{}' cannot be opened: {:?}", number + 1, name, errno
+                table,
+                errno,
+                c"a path's device cannot be opened, or is in use",
+                "path {}: device '{}' cannot be opened: {:?}",
+                number + 1,
+                name,
+                errno
             )
         }
     };
     let dev = device.dev();
     if before.iter().any(|path| path.dev() == dev) {
         return refuse!(
-            table, EINVAL, c"a device is given twice",
-            "path {}: device '{}' ({}) is given twice", number + 1, name, dev
+            table,
+            EINVAL,
+            c"a device is given twice",
+            "path {}: device '{}' ({}) is given twice",
+            number + 1,
+            name,
+            dev
         );
     }
     let claim = match Claim::new(shared, dev, table.events().device())? {
         Ok(claim) => claim,
         Err(owner) => {
             return refuse!(
-                table, EBUSY, c"a path's device is in use by another bond",
-                "path {}: device '{}' ({}) is a path of bond {}", number + 1, name, dev, owner
+                table,
+                EBUSY,
+                c"a path's device is in use by another bond",
+                "path {}: device '{}' ({}) is a path of bond {}",
+                number + 1,
+                name,
+                dev,
+                owner
             )
         }
     };
     if device.sectors() < table.sectors() {
         return refuse!(
-            table, EINVAL, c"a path's device is too small",
+            table,
+            EINVAL,
+            c"a path's device is too small",
             "path {}: device '{}' has {} sectors, fewer than the table's {}",
-            number + 1, name, device.sectors(), table.sectors()
+            number + 1,
+            name,
+            device.sectors(),
+            table.sectors()
         );
     }
     let id = device.unique_id();
@@ -243,31 +284,57 @@ fn make_path(
             let (own, others) = (Id(id), Id(*lu_id));
             if id != *lu_id || device.start_sector() != first.device().start_sector() {
                 return refuse!(
-                    table, EINVAL, c"paths lead to different logical units",
+                    table,
+                    EINVAL,
+                    c"paths lead to different logical units",
                     "path {}: device '{}' is LU {}, but device '{}' is LU {}",
-                    number + 1, name, own, first.name(), others
+                    number + 1,
+                    name,
+                    own,
+                    first.name(),
+                    others
                 );
             }
             if device.sectors() != first.device().sectors() {
                 return refuse!(
-                    table, EINVAL, c"paths differ in size",
+                    table,
+                    EINVAL,
+                    c"paths differ in size",
                     "path {}: device '{}' has {} sectors, but device '{}' has {}",
-                    number + 1, name, device.sectors(), first.name(), first.device().sectors()
+                    number + 1,
+                    name,
+                    device.sectors(),
+                    first.name(),
+                    first.device().sectors()
                 );
             }
         }
     }
-    let adapter = match line.netdev.map(|netdev| (netdev, Adapters::get(shared.adapters(), netdev))) {
+    let adapter = match line
+        .netdev
+        .map(|netdev| (netdev, Adapters::get(shared.adapters(), netdev)))
+    {
         None => None,
         Some((_, Ok(adapter))) => Some(adapter),
         Some((netdev, Err(errno))) => {
             return refuse!(
-                table, errno, c"a path's network device is not there",
-                "path {}: no adapter for network device '{}': {:?}", number + 1, netdev, errno
+                table,
+                errno,
+                c"a path's network device is not there",
+                "path {}: no adapter for network device '{}': {:?}",
+                number + 1,
+                netdev,
+                errno
             )
         }
     };
-    Ok(Path::new(Parts { number, device, adapter, dest: line.dest, claim })?)
+    Ok(Path::new(Parts {
+        number,
+        device,
+        adapter,
+        dest: line.dest,
+        claim,
+    })?)
 }
 
 /// An LU's id in words.

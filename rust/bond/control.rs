@@ -17,7 +17,8 @@ use kernel::{
     sync::{atomic::Relaxed, Arc},
 };
 
-/// The error for a value that cannot be: `ERANGE` for a number out of its range, `EINVAL` for all else.
+/// The error for a value that cannot be: `ERANGE` for a number out of its range, `EINVAL` for all
+/// else.
 pub(super) fn errno(fault: &Fault<'_>) -> Error {
     match fault {
         Fault::Range(..) => ERANGE,
@@ -79,7 +80,10 @@ impl Bond {
             return Ok(path);
         }
         let dev = device_number(name).map_err(|_| EINVAL)?;
-        self.paths.iter().find(|path| path.dev() == dev).ok_or(EINVAL)
+        self.paths
+            .iter()
+            .find(|path| path.dev() == dev)
+            .ok_or(EINVAL)
     }
 
     /// Changes what is tuned, and lets it count at once.
@@ -90,7 +94,10 @@ impl Bond {
         change(&mut inner.features);
         // Whoever turns queueing on, or sets another timeout, has a new outage in mind.
         if (before.queue_if_no_path, before.no_path_timeout_ms)
-            != (inner.features.queue_if_no_path, inner.features.no_path_timeout_ms)
+            != (
+                inner.features.queue_if_no_path,
+                inner.features.no_path_timeout_ms,
+            )
         {
             inner.expired = false;
         }
@@ -99,7 +106,11 @@ impl Bond {
         let probe = before.probe_ms != inner.features.probe_ms;
         drop(guard);
         if probe {
-            for path in self.paths.iter().filter(|path| self.wants_probe(path.number())) {
+            for path in self
+                .paths
+                .iter()
+                .filter(|path| self.wants_probe(path.number()))
+            {
                 path.probe_in(self, self.features().probe_ms);
             }
         }

@@ -2,13 +2,13 @@
 
 //! Paths that fail and come back, and who is told.
 //!
-//! A path changes under the bond's lock, in any context. The outside (log, uevents, dm events, sysfs) is told by a
-//! work item, which compares what it told last with what is: a path that failed and came back before it ran is told
-//! as both.
+//! A path changes under the bond's lock, in any context. The outside (log, uevents, dm events,
+//! sysfs) is told by a work item, which compares what it told last with what is: a path that failed
+//! and came back before it ran is told as both.
 
 use super::{works, Bond, Inner, Path, Shared};
 use crate::{
-    kapi::dm::PathEvent,
+    kapi::{dm::PathEvent, trace},
     policy::{
         health::{Change, Health, State, Why},
         table::Features,
@@ -53,6 +53,7 @@ impl Bond {
         match change {
             Change::Lost => {
                 inner.in_use -= 1;
+                trace::fail(this.events.device(), path.dev(), inner.in_use);
                 if inner.in_use == 0 {
                     inner.without_path_since = Some(Instant::now());
                     this.watch_for_path(inner);
@@ -60,6 +61,7 @@ impl Bond {
             }
             Change::Gained => {
                 inner.in_use += 1;
+                trace::restore(this.events.device(), path.dev(), inner.in_use);
                 inner.without_path_since = None;
                 inner.expired = false;
                 this.kick();
@@ -67,7 +69,10 @@ impl Bond {
             Change::None => {}
         }
         // Already queued is as good: it has not looked yet.
-        let _ = this.shared.probes().enqueue::<_, { works::ANNOUNCE }>(this.clone());
+        let _ = this
+            .shared
+            .probes()
+            .enqueue::<_, { works::ANNOUNCE }>(this.clone());
         change
     }
 
@@ -107,13 +112,24 @@ impl Bond {
 
     /// Sees to it that somebody looks when I/O has waited long enough for a path.
     pub(super) fn watch_for_path(self: &Arc<Self>, inner: &Inner) {
-        let Features { queue_if_no_path, no_path_timeout_ms: timeout, .. } = inner.features;
-        if let (true, 1.., Some(since), false) =
-            (queue_if_no_path, timeout, inner.without_path_since, inner.expired)
-        {
+        let Features {
+            queue_if_no_path,
+            no_path_timeout_ms: timeout,
+            ..
+        } = inner.features;
+        if let (true, 1.., Some(since), false) = (
+            queue_if_no_path,
+            timeout,
+            inner.without_path_since,
+            inner.expired,
+        ) {
             let passed = u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX);
             let left = msecs_to_jiffies(timeout.saturating_sub(passed));
-            crate::kapi::workqueue::rearm::<_, { works::NO_PATH }>(self.shared.probes(), self, left);
+            crate::kapi::workqueue::rearm::<_, { works::NO_PATH }>(
+                self.shared.probes(),
+                self,
+                left,
+            );
         }
     }
 
@@ -121,8 +137,14 @@ impl Bond {
     fn look_at_time_without_path(this: &Arc<Self>) {
         let mut guard = this.inner.lock();
         let inner = &mut *guard;
-        let Features { queue_if_no_path, no_path_timeout_ms: timeout, .. } = inner.features;
-        let Some(since) = inner.without_path_since else { return };
+        let Features {
+            queue_if_no_path,
+            no_path_timeout_ms: timeout,
+            ..
+        } = inner.features;
+        let Some(since) = inner.without_path_since else {
+            return;
+        };
         if !queue_if_no_path || timeout == 0 || inner.expired {
             return;
         }
@@ -174,16 +196,29 @@ impl Bond {
         if !self.log.allows(c"dm_bond") {
             return;
         }
-        let (bond, dev, name, all) =
-            (self.events.device(), path.dev(), path.name(), self.paths.len());
+        let (bond, dev, name, all) = (
+            self.events.device(),
+            path.dev(),
+            path.name(),
+            self.paths.len(),
+        );
         match why {
             Some(why) => pr_warn!(
                 "bond {}: path {} ({}) failed: {}; {} of {} paths in use\n",
-                bond, dev, name, why, in_use, all
+                bond,
+                dev,
+                name,
+                why,
+                in_use,
+                all
             ),
             None => pr_info!(
                 "bond {}: path {} ({}) is back; {} of {} paths in use\n",
-                bond, dev, name, in_use, all
+                bond,
+                dev,
+                name,
+                in_use,
+                all
             ),
         }
     }

@@ -7,6 +7,7 @@ use crate::{
     kapi::{
         bio::Status,
         dm::{Completed, Ended, Incoming, Mapped, Owned},
+        trace,
     },
     policy::{
         choose,
@@ -65,7 +66,8 @@ impl Inner {
 }
 
 impl Bond {
-    /// Chooses a path that is in use and has its link; a path found without is failed here. Any context.
+    /// Chooses a path that is in use and has its link; a path found without is failed here. Any
+    /// context.
     fn choose(this: &Arc<Self>) -> Option<usize> {
         // Each round ends the use of a path, but for those that come back meanwhile.
         for _ in 0..=this.paths.len() {
@@ -86,13 +88,22 @@ impl Bond {
 
     /// The path that carries all I/O where the primary one does while it lives.
     pub(super) fn carrier(&self) -> Option<usize> {
-        choose::primary(self.paths.len(), self.primary(), |number| self.paths[number].is_in_use())
+        choose::primary(self.paths.len(), self.primary(), |number| {
+            self.paths[number].is_in_use()
+        })
+    }
+
+    /// Takes down that an I/O goes to a path.
+    fn sent(&self, number: usize, bytes: u32) {
+        let path = &self.paths[number];
+        path.counters().sent(bytes);
+        trace::choose(self.events.device(), path.dev(), bytes);
     }
 
     /// A new I/O.
     pub(super) fn begin_io<'a>(this: &Arc<Self>, mut bio: Incoming<'a, Self>) -> Mapped<'a> {
         if let Some(number) = Self::choose(this) {
-            this.paths[number].counters().sent(bio.bytes());
+            this.sent(number, bio.bytes());
             bio.data().path = Some(number as u8);
             return bio.remap(number);
         }
@@ -111,7 +122,7 @@ impl Bond {
     /// An I/O that waited.
     fn resume_io(this: &Arc<Self>, mut bio: Owned<Self>) {
         if let Some(number) = Self::choose(this) {
-            this.paths[number].counters().sent(bio.bytes());
+            this.sent(number, bio.bytes());
             bio.data().path = Some(number as u8);
             return bio.submit(number);
         }
@@ -160,6 +171,8 @@ impl Bond {
         match inner.homeless() {
             Homeless::Wait => {
                 counters.requeued();
+                let path = this.paths[number].dev();
+                trace::requeue(this.events.device(), path, bio.bytes(), status);
                 let (bio, ended) = bio.take();
                 if busy {
                     inner.waiting.push(bio);
@@ -181,7 +194,10 @@ impl Bond {
     /// Lets what waits be looked at again. Any context.
     pub(super) fn kick(self: &Arc<Self>) {
         // Already queued is as good.
-        let _ = self.shared.io().enqueue::<_, { works::RETRY }>(self.clone());
+        let _ = self
+            .shared
+            .io()
+            .enqueue::<_, { works::RETRY }>(self.clone());
     }
 
     /// Sends again what waits.

@@ -14,9 +14,10 @@
 //!
 //! # Who waits, and who wakes it
 //!
-//! An I/O that finds no path in use waits in [`Inner::waiting`]. It is put there under the lock under which
-//! [`Inner::in_use`] is counted, after a look at that count; and whoever raises the count, or changes anything else
-//! that would let it go on, kicks the list after that, under the same lock. So none is forgotten.
+//! An I/O that finds no path in use waits in [`Inner::waiting`]. It is put there under the lock
+//! under which [`Inner::in_use`] is counted, after a look at that count; and whoever raises the
+//! count, or changes anything else that would let it go on, kicks the list after that, under the
+//! same lock. So none is forgotten.
 
 mod attributes;
 mod construct;
@@ -149,8 +150,7 @@ impl Bond {
 impl dm::Target for Bond {
     const NAME: &'static CStr = c"bond";
     const VERSION: [u32; 3] = [1, 0, 0];
-    const FEATURES: u32 =
-        dm::SINGLETON | dm::PASSES_INTEGRITY | dm::NOWAIT | dm::ATOMIC_WRITES;
+    const FEATURES: u32 = dm::SINGLETON | dm::PASSES_INTEGRITY | dm::NOWAIT | dm::ATOMIC_WRITES;
     type Context = Shared;
     type BioData = io::Trip;
 

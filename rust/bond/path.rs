@@ -67,7 +67,13 @@ pub(super) struct Parts {
 
 impl Path {
     pub(super) fn new(parts: Parts) -> Result<Arc<Self>> {
-        let Parts { number, device, adapter, dest, claim } = parts;
+        let Parts {
+            number,
+            device,
+            adapter,
+            dest,
+            claim,
+        } = parts;
         let mut buf = [0; 32];
         let name = CString::try_from_fmt(fmt!("{}", device.kernel_name(&mut buf)))?;
         let buffer = KVec::from_elem(0, device.block_size(), GFP_KERNEL)?;
@@ -160,7 +166,8 @@ impl Path {
         this.adapter().map_or(Ok(()), |adapter| adapter.join(this))
     }
 
-    /// Ends it: nothing comes from the path by itself any more. Waits for a probe that is under way. May sleep.
+    /// Ends it: nothing comes from the path by itself any more. Waits for a probe that is under
+    /// way. May sleep.
     pub(super) fn end(this: &Arc<Self>) {
         if let Some(adapter) = this.adapter() {
             adapter.leave(this);
@@ -193,8 +200,10 @@ impl Path {
     fn probe(this: &Arc<Self>, bond: &Arc<Bond>) {
         if this.has_link() && Bond::probe_sent(bond, this.number) {
             let status = this.device.probe(&mut this.buffer.lock());
-            let answered =
-                matches!(failure::judge(status.code()), Verdict::Success | Verdict::Lu);
+            let answered = matches!(
+                failure::judge(status.code()),
+                Verdict::Success | Verdict::Lu
+            );
             Bond::probe_ended(bond, this.number, answered);
         }
         if bond.wants_probe(this.number) {
@@ -213,7 +222,8 @@ impl WorkItem for Path {
     }
 }
 
-/// What a path has carried. Kept without a lock; read one by one, so they need not fit each other to the digit.
+/// What a path has carried. Kept without a lock; read one by one, so they need not fit each other
+/// to the digit.
 pub(crate) struct Counters {
     inflight: Atomic<u64>,
     inflight_bytes: Atomic<u64>,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What all bonds share: the adapters, the queues, who claims which device, which bonds are to be seen.
+//! What all bonds share: the adapters, the queues, who claims which device, which bonds are to be
+//! seen.
 
 use super::{attributes::Tree, Bond};
 use crate::{
@@ -71,7 +72,9 @@ impl Shared {
             }
             !replaced
         });
-        let shown = published.push(bond.clone(), GFP_KERNEL).map_err(Error::from);
+        let shown = published
+            .push(bond.clone(), GFP_KERNEL)
+            .map_err(Error::from);
         match shown.and_then(|()| Tree::new(bond)) {
             Ok(tree) => bond.set_tree(Some(tree)),
             Err(error) => pr_warn!(
@@ -84,13 +87,16 @@ impl Shared {
 
     /// Takes a bond out of sysfs, and waits for readers and writers that are inside. May sleep.
     pub(super) fn withdraw(bond: &Arc<Bond>) {
-        bond.shared.published.lock().retain(|other| !Arc::ptr_eq(other, bond));
+        bond.shared
+            .published
+            .lock()
+            .retain(|other| !Arc::ptr_eq(other, bond));
         bond.set_tree(None);
     }
 }
 
-/// A bond's claim on a device. Device mapper's own claim lets any of its tables share a device; this one only those of
-/// one mapped device, of which there are two during a reload.
+/// A bond's claim on a device. Device mapper's own claim lets any of its tables share a device;
+/// this one only those of one mapped device, of which there are two during a reload.
 pub(super) struct Claim {
     shared: Arc<Shared>,
     entry: (DevT, DevT),
@@ -104,13 +110,18 @@ impl Claim {
         bond: DevT,
     ) -> Result<Result<Self, DevT>> {
         let mut claims = shared.claims.lock();
-        let other = claims.iter().find(|(claimed, owner)| *claimed == device && *owner != bond);
+        let other = claims
+            .iter()
+            .find(|(claimed, owner)| *claimed == device && *owner != bond);
         if let Some((_, owner)) = other {
             return Ok(Err(*owner));
         }
         let entry = (device, bond);
         claims.push(entry, GFP_KERNEL)?;
-        Ok(Ok(Self { shared: shared.clone(), entry }))
+        Ok(Ok(Self {
+            shared: shared.clone(),
+            entry,
+        }))
     }
 }
 

@@ -22,8 +22,9 @@ impl Status {
     }
 }
 
-/// What lower drivers change in a bio and must be as it was before the bio is sent again: `struct dm_bio_details` of
-/// `drivers/md/dm-bio-record.h`, and beyond it the operation's flags and the place in the integrity data.
+/// What lower drivers change in a bio and must be as it was before the bio is sent again: `struct
+/// dm_bio_details` of `drivers/md/dm-bio-record.h`, and beyond it the operation's flags and the
+/// place in the integrity data.
 #[derive(Clone, Copy)]
 pub(super) struct Record {
     opf: bindings::blk_opf_t,
@@ -47,7 +48,8 @@ impl Record {
     ///
     /// `bio` is valid, and the caller's.
     pub(super) unsafe fn of(bio: *mut bindings::bio) -> Self {
-        // SAFETY: By this function's contract. The integrity payload is valid where the flag says that it is there.
+        // SAFETY: By this function's contract. The integrity payload is valid where the flag says
+        // that it is there.
         unsafe {
             let integrity = match (*bio).bi_opf & Self::INTEGRITY {
                 0 => core::ptr::null_mut(),
@@ -68,14 +70,15 @@ impl Record {
         }
     }
 
-    /// Makes the bio again what it was, but for the submitter's wishes not to wait and to poll: it is another thread
-    /// that sends it now, and nobody polls for it there.
+    /// Makes the bio again what it was, but for the submitter's wishes not to wait and to poll: it
+    /// is another thread that sends it now, and nobody polls for it there.
     ///
     /// # Safety
     ///
     /// `bio` is valid, the caller's, and the one recorded.
     pub(super) unsafe fn restore(&self, bio: *mut bindings::bio) {
-        // SAFETY: By this function's contract. The payload is the bio's own, freed with the bio only.
+        // SAFETY: By this function's contract. The payload is the bio's own, freed with the bio
+        // only.
         unsafe {
             (*bio).bi_status = Status::OK.0;
             (*bio).bi_opf = self.opf & !(Self::NOWAIT | Self::POLLED);
@@ -97,8 +100,8 @@ impl Record {
     }
 }
 
-/// Directs a bio to a device: `bio_set_dev`, and the wish that the driver gives the bio back when its transport dies
-/// rather than keep it.
+/// Directs a bio to a device: `bio_set_dev`, and the wish that the driver gives the bio back when
+/// its transport dies rather than keep it.
 ///
 /// # Safety
 ///

@@ -32,7 +32,8 @@ impl fmt::Display for DevT {
     }
 }
 
-/// How a logical unit names itself: `enum blk_unique_id`, in the order in which the kinds are asked for.
+/// How a logical unit names itself: `enum blk_unique_id`, in the order in which the kinds are asked
+/// for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UniqueId {
     kind: bindings::blk_unique_id,
@@ -76,7 +77,8 @@ impl BlockDevice {
     ///
     /// `file` is a valid file of a block device.
     pub(super) unsafe fn from_file(file: *mut bindings::file) -> Self {
-        // SAFETY: The file is valid by this function's contract; nobody calls `fdget_pos` on a file without descriptor.
+        // SAFETY: The file is valid by this function's contract; nobody calls `fdget_pos` on a file
+        // without descriptor.
         let file: ARef<File> = unsafe { File::from_raw_file(file) }.into();
         // SAFETY: The file is one of a block device, whose `file_bdev` is never null.
         let bdev = unsafe { NonNull::new_unchecked(bindings::file_bdev(file.as_ptr())) };
@@ -85,7 +87,8 @@ impl BlockDevice {
     }
 
     fn get(&self) -> &bindings::block_device {
-        // SAFETY: Valid by the type invariant. The fields read here are set before a device can be opened.
+        // SAFETY: Valid by the type invariant. The fields read here are set before a device can be
+        // opened.
         unsafe { self.bdev.as_ref() }
     }
 
@@ -96,7 +99,8 @@ impl BlockDevice {
 
     /// The size in sectors of 512 bytes; 0 of a device that is gone.
     pub(crate) fn sectors(&self) -> u64 {
-        // SAFETY: The field is valid; it is read as the C code does, for it may change at the same time.
+        // SAFETY: The field is valid; it is read as the C code does, for it may change at the same
+        // time.
         unsafe { (&raw const (*self.bdev.as_ptr()).bd_nr_sectors).read_volatile() }
     }
 
@@ -107,7 +111,8 @@ impl BlockDevice {
 
     /// The name in `/sys/block`, cut to the size of `buf`.
     pub(crate) fn kernel_name<'a>(&self, buf: &'a mut [u8; 32]) -> &'a str {
-        // SAFETY: The device is valid, the buffer has the size given, and what is printed fits it with its NUL.
+        // SAFETY: The device is valid, the buffer has the size given, and what is printed fits it
+        // with its NUL.
         let len = unsafe {
             bindings::dm_bond_bdev_name(self.bdev.as_ptr(), buf.as_mut_ptr().cast(), buf.len())
         };
@@ -140,8 +145,8 @@ impl BlockDevice {
         unsafe { bindings::dm_bond_bdev_block_size(self.bdev.as_ptr()) as usize }
     }
 
-    /// Reads from the start of the device into the whole of `buffer`, and waits for the answer, however long the
-    /// driver takes. May sleep. The length must be that of one logical block.
+    /// Reads from the start of the device into the whole of `buffer`, and waits for the answer,
+    /// however long the driver takes. May sleep. The length must be that of one logical block.
     ///
     /// The read asks the driver not to retry over a dead transport.
     pub(crate) fn probe(&self, buffer: &mut KVec<u8>) -> Status {
@@ -159,13 +164,15 @@ impl BlockDevice {
                 &raw mut bindings::fs_bio_set,
             )
         };
-        // With `GFP_NOIO` the set's reserve is waited for. Null is not expected, but no reason to crash.
+        // With `GFP_NOIO` the set's reserve is waited for. Null is not expected, but no reason to
+        // crash.
         let Some(bio) = NonNull::new(bio) else {
             return Status::RESOURCE;
         };
         let bio = bio.as_ptr();
-        // SAFETY: The bio is new and has room for one segment. The buffer is in `kmalloc` memory, so contiguous, and
-        // exclusively borrowed until the read has ended, which `submit_bio_wait` waits for.
+        // SAFETY: The bio is new and has room for one segment. The buffer is in `kmalloc` memory,
+        // so contiguous, and exclusively borrowed until the read has ended, which `submit_bio_wait`
+        // waits for.
         unsafe {
             bindings::dm_bond_bio_add_buffer(bio, buffer.as_mut_ptr().cast(), buffer.len() as u32);
             bindings::submit_bio_wait(bio);

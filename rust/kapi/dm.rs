@@ -2,10 +2,11 @@
 
 //! Device-mapper targets.
 //!
-//! A target implements [`Target`] and is made known by [`Registration`]. The bios that device mapper hands to a target
-//! are values that own the bio: [`Incoming`] in [`Target::map`], [`Completed`] in [`Target::end_io`], and [`Owned`]
-//! once the target has taken it over. What a target says of a bio ([`Mapped`], [`Ended`]) can only be made by giving
-//! the bio up, so a bio is neither lost nor used after it was passed on.
+//! A target implements [`Target`] and is made known by [`Registration`]. The bios that device
+//! mapper hands to a target are values that own the bio: [`Incoming`] in [`Target::map`],
+//! [`Completed`] in [`Target::end_io`], and [`Owned`] once the target has taken it over. What a
+//! target says of a bio ([`Mapped`], [`Ended`]) can only be made by giving the bio up, so a bio is
+//! neither lost nor used after it was passed on.
 //!
 //! C header: [`include/linux/device-mapper.h`](srctree/include/linux/device-mapper.h)
 
@@ -37,8 +38,8 @@ pub(crate) const ATOMIC_WRITES: u32 = bindings::DM_TARGET_ATOMIC_WRITES;
 
 /// A device-mapper target, working on bios.
 ///
-/// `map` and `end_io` are called concurrently, by any number of threads, `end_io` also in hard interrupts; the others
-/// may sleep.
+/// `map` and `end_io` are called concurrently, by any number of threads, `end_io` also in hard
+/// interrupts; the others may sleep.
 pub(crate) trait Target: Sized + Send + Sync + 'static {
     /// The target's name in tables.
     const NAME: &'static CStr;
@@ -57,13 +58,15 @@ pub(crate) trait Target: Sized + Send + Sync + 'static {
         table: &mut Table<'_>,
         args: Args<'_>,
     ) -> Result<Arc<Self>, Refusal>;
-    /// Ends all that the target does by itself: works, timers, notifications. No bio is outstanding, none will come.
+    /// Ends all that the target does by itself: works, timers, notifications. No bio is
+    /// outstanding, none will come.
     fn dtr(this: &Arc<Self>);
     /// Says what becomes of a new bio. Must not sleep.
     fn map<'a>(this: &Arc<Self>, bio: Incoming<'a, Self>) -> Mapped<'a>;
     /// Says what becomes of a bio that came back. Must not sleep; may run in a hard interrupt.
     fn end_io<'a>(this: &Arc<Self>, bio: Completed<'a, Self>) -> Ended<'a>;
-    /// A suspend begins; `noflush` says that bios may be given back with [`Completed::push_back`] and its like.
+    /// A suspend begins; `noflush` says that bios may be given back with [`Completed::push_back`]
+    /// and its like.
     fn presuspend(this: &Arc<Self>, noflush: bool);
     /// The suspend that had begun was broken off.
     fn presuspend_undo(this: &Arc<Self>);
@@ -71,14 +74,15 @@ pub(crate) trait Target: Sized + Send + Sync + 'static {
     fn postsuspend(this: &Arc<Self>);
     /// The target is the live one of its device now.
     fn resume(this: &Arc<Self>);
-    /// Writes the `dmsetup status` line. What does not fit the buffer is cut, and device mapper asks again.
+    /// Writes the `dmsetup status` line. What does not fit the buffer is cut, and device mapper
+    /// asks again.
     fn status(&self, out: &mut dyn fmt::Write) -> fmt::Result;
     /// Writes the arguments of a table line that makes this target again.
     fn table(&self, out: &mut dyn fmt::Write) -> fmt::Result;
     /// Does what a message says.
     fn message(this: &Arc<Self>, args: Args<'_>) -> Result;
-    /// Chooses the device that ioctls go to, by its number in the order of [`Table::get_device`]; `ENOTCONN` to be
-    /// asked again soon.
+    /// Chooses the device that ioctls go to, by its number in the order of [`Table::get_device`];
+    /// `ENOTCONN` to be asked again soon.
     fn ioctl_device(this: &Arc<Self>) -> Result<usize>;
 }
 
@@ -119,7 +123,11 @@ impl<'a> Args<'a> {
     ///
     /// `argv` has `argc` valid strings, that stay so during `'a`.
     unsafe fn from_raw(argc: c_uint, argv: *mut *mut c_char) -> Self {
-        Self { argv, argc, words: PhantomData }
+        Self {
+            argv,
+            argc,
+            words: PhantomData,
+        }
     }
 
     /// All words in their order.
@@ -149,8 +157,12 @@ impl Table<'_> {
             bindings::dm_get_device(self.ti.as_ptr(), name.as_char_ptr(), mode, &mut dev)
         })?;
         // SAFETY: On success `dev` is valid, and so is its file, as long as the device is not put.
-        let (dev, device) =
-            unsafe { (NonNull::new_unchecked(dev), BlockDevice::from_file((*dev).bdev_file)) };
+        let (dev, device) = unsafe {
+            (
+                NonNull::new_unchecked(dev),
+                BlockDevice::from_file((*dev).bdev_file),
+            )
+        };
         if self.devices.push_within_capacity(dev).is_err() {
             // SAFETY: Just got, and not kept.
             unsafe { bindings::dm_put_device(self.ti.as_ptr(), dev.as_ptr()) };
@@ -189,7 +201,8 @@ pub(crate) enum PathEvent {
 /// A target's voice: its device's name, events and place in sysfs. Silent once the target is gone.
 #[pin_data]
 pub(crate) struct Events {
-    /// The target, until its destructor; whoever uses it holds the lock, and the destructor takes it away under it.
+    /// The target, until its destructor; whoever uses it holds the lock, and the destructor takes
+    /// it away under it.
     #[pin]
     ti: Mutex<Option<TargetPtr>>,
     name: DevT,
@@ -226,7 +239,8 @@ impl Events {
         self.name
     }
 
-    /// Sends a uevent of a path, named by its device number, with the number of paths now in use. May sleep.
+    /// Sends a uevent of a path, named by its device number, with the number of paths now in use.
+    /// May sleep.
     ///
     /// It leaves with the next [`Events::table_event`].
     pub(crate) fn path_event(&self, event: PathEvent, path: DevT, in_use: u32) {
@@ -238,7 +252,8 @@ impl Events {
             PathEvent::Reinstated => bindings::dm_uevent_type_DM_UEVENT_PATH_REINSTATED,
         };
         if let Some(TargetPtr(ti)) = &*self.ti.lock() {
-            // SAFETY: The target is valid as long as the lock is held and it is there. The callee copies the name.
+            // SAFETY: The target is valid as long as the lock is held and it is there. The callee
+            // copies the name.
             unsafe { bindings::dm_path_uevent(kind, ti.as_ptr(), name.as_char_ptr(), in_use) };
         }
     }
@@ -246,7 +261,8 @@ impl Events {
     /// Wakes who waits for an event of the device (`dmsetup wait`). May sleep.
     pub(crate) fn table_event(&self) {
         if let Some(TargetPtr(ti)) = &*self.ti.lock() {
-            // SAFETY: The target is valid as long as the lock is held and it is there, and so is its table.
+            // SAFETY: The target is valid as long as the lock is held and it is there, and so is
+            // its table.
             unsafe { bindings::dm_table_event(ti.as_ref().table) };
         }
     }
@@ -255,7 +271,8 @@ impl Events {
     pub(crate) fn with_disk<R>(&self, f: impl FnOnce(&Kobject) -> R) -> Option<R> {
         let guard = self.ti.lock();
         let TargetPtr(ti) = guard.as_ref()?;
-        // SAFETY: The target is valid as long as the lock is held and it is there, and so is its device's disk.
+        // SAFETY: The target is valid as long as the lock is held and it is there, and so is its
+        // device's disk.
         Some(f(unsafe {
             let disk = bindings::dm_disk(bindings::dm_table_get_md(ti.as_ref().table));
             Kobject::from_raw(&raw mut (*(*disk).part0).bd_device.kobj)

@@ -10,6 +10,7 @@
 //! | [`netdev`] | `include/linux/netdevice.h` |
 //! | [`ratelimit`] | `include/linux/ratelimit.h` |
 //! | [`sysfs`] | `include/linux/sysfs.h`, `include/linux/kobject.h` |
+//! | [`trace`] | `include/linux/tracepoint.h`, `rust/trace.h` |
 //! | [`workqueue`] | `include/linux/workqueue.h` |
 
 pub(crate) mod bio;
@@ -19,4 +20,5 @@ pub(crate) mod netdev;
 pub(crate) mod ratelimit;
 pub(crate) mod sysfs;
 mod text;
+pub(crate) mod trace;
 pub(crate) mod workqueue;

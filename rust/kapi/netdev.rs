@@ -2,7 +2,8 @@
 
 //! Network devices: their names, whether they have a link, and word of their changes.
 //!
-//! Only those of the initial network namespace count here; a device moved out of it is as if unregistered.
+//! Only those of the initial network namespace count here; a device moved out of it is as if
+//! unregistered.
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
@@ -46,7 +47,8 @@ impl NetDevice {
     /// Finds the device of this name. May sleep.
     pub(crate) fn by_name(name: &CStr) -> Option<ARef<Self>> {
         // SAFETY: The initial namespace is always there, and the name is a string.
-        let dev = unsafe { bindings::dev_get_by_name(&raw mut bindings::init_net, name.as_char_ptr()) };
+        let dev =
+            unsafe { bindings::dev_get_by_name(&raw mut bindings::init_net, name.as_char_ptr()) };
         // SAFETY: The callee took a reference for us; `Self` is transparent.
         NonNull::new(dev.cast::<Self>()).map(|dev| unsafe { ARef::from_raw(dev) })
     }
@@ -84,11 +86,13 @@ impl core::ops::Deref for Notified<'_> {
     }
 }
 
-/// A place for a device that is looked at by anybody at any time, and put and taken by one thread at a time.
+/// A place for a device that is looked at by anybody at any time, and put and taken by one thread
+/// at a time.
 ///
 /// # Invariants
 ///
-/// The pointer is null or owns a reference, which is given up only after an RCU grace period since it was taken away.
+/// The pointer is null or owns a reference, which is given up only after an RCU grace period since
+/// it was taken away.
 pub(crate) struct Slot(Atomic<*mut NetDevice>);
 
 impl Slot {
@@ -100,7 +104,8 @@ impl Slot {
     /// Puts a device in place of the one that was there. May sleep.
     pub(crate) fn set(&self, dev: Option<ARef<NetDevice>>) {
         let new = dev.map_or(core::ptr::null_mut(), |dev| ARef::into_raw(dev).as_ptr());
-        // INVARIANT: The reference of `new` is the slot's now, that of `old` ours, since nobody finds it here any more.
+        // INVARIANT: The reference of `new` is the slot's now, that of `old` ours, since nobody
+        // finds it here any more.
         let old = self.0.xchg(new, Full);
         if let Some(old) = NonNull::new(old) {
             rcu::synchronize_rcu();
@@ -113,8 +118,8 @@ impl Slot {
     pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&NetDevice>) -> R) -> R {
         let _guard = rcu::read_lock();
         let dev = self.0.load(Acquire);
-        // SAFETY: By the type invariant the pointer is valid until a grace period after it was taken out, and that
-        // does not end before the guard is dropped.
+        // SAFETY: By the type invariant the pointer is valid until a grace period after it was
+        // taken out, and that does not end before the guard is dropped.
         f(unsafe { dev.as_ref() })
     }
 }
@@ -161,19 +166,21 @@ pub(crate) struct Watch<W: Watcher> {
     watcher: Arc<W>,
 }
 
-// SAFETY: The C block is only used by the notifier chain, under its own lock; the watcher is `Send` and `Sync`.
+// SAFETY: The C block is only used by the notifier chain, under its own lock; the watcher is `Send`
+// and `Sync`.
 unsafe impl<W: Watcher> Send for Watch<W> {}
 // SAFETY: As above.
 unsafe impl<W: Watcher> Sync for Watch<W> {}
 
 impl<W: Watcher> Watch<W> {
-    /// Starts to watch. The devices that are there are told as registered, and as changed if they are up. May sleep;
-    /// takes the RTNL.
+    /// Starts to watch. The devices that are there are told as registered, and as changed if they
+    /// are up. May sleep; takes the RTNL.
     pub(crate) fn new(watcher: Arc<W>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             watcher,
             block <- Opaque::try_ffi_init(|slot: *mut bindings::notifier_block| {
-                // SAFETY: The slot is valid for writing. The watcher was initialised first, so the callback may come.
+                // SAFETY: The slot is valid for writing. The watcher was initialised first, so the
+                // callback may come.
                 to_result(unsafe {
                     slot.write(bindings::notifier_block {
                         notifier_call: Some(Self::call),
@@ -216,8 +223,8 @@ impl<W: Watcher> Watch<W> {
     }
 }
 
-/// Stops watching. Takes the RTNL. The chain tells the watcher once more that every device goes down and away, though
-/// none does.
+/// Stops watching. Takes the RTNL. The chain tells the watcher once more that every device goes
+/// down and away, though none does.
 #[pinned_drop]
 impl<W: Watcher> PinnedDrop for Watch<W> {
     fn drop(self: Pin<&mut Self>) {

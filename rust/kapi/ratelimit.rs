@@ -28,7 +28,8 @@ impl RateLimit {
         })
     }
 
-    /// Says whether a line may be printed now. What was held back is told in the log, under `what`. Any context.
+    /// Says whether a line may be printed now. What was held back is told in the log, under `what`.
+    /// Any context.
     pub(crate) fn allows(&self, what: &'static CStr) -> bool {
         // SAFETY: The state was initialised by `new` and stays where it is.
         unsafe { bindings::___ratelimit(self.state.get(), what.as_char_ptr()) != 0 }

@@ -8,12 +8,7 @@
 use super::text::Cut;
 use crate::bindings;
 use kernel::{
-    error::to_result,
-    fmt,
-    page::PAGE_SIZE,
-    prelude::*,
-    str::CStrExt,
-    sync::Completion,
+    error::to_result, fmt, page::PAGE_SIZE, prelude::*, str::CStrExt, sync::Completion,
     types::Opaque,
 };
 
@@ -58,18 +53,26 @@ unsafe impl<T> Send for File<T> {}
 impl<T> File<T> {
     /// A file to read.
     pub(crate) const fn read(name: &'static CStr, show: Show<T>) -> Self {
-        Self { attribute: Self::attribute(name, 0o444), show, store: None }
+        Self {
+            attribute: Self::attribute(name, 0o444),
+            show,
+            store: None,
+        }
     }
 
     /// A file to read and write.
     pub(crate) const fn write(name: &'static CStr, show: Show<T>, store: Store<T>) -> Self {
-        Self { attribute: Self::attribute(name, 0o644), show, store: Some(store) }
+        Self {
+            attribute: Self::attribute(name, 0o644),
+            show,
+            store: Some(store),
+        }
     }
 
     const fn attribute(name: &'static CStr, mode: u16) -> bindings::attribute {
         // SAFETY: All bytes zero are a valid value; lock debugging adds fields that start so.
         let mut attribute: bindings::attribute = unsafe { core::mem::zeroed() };
-        attribute.name = name.as_ptr().cast();
+        attribute.name = kernel::str::as_char_ptr_in_const_context(name);
         attribute.mode = mode;
         attribute
     }
@@ -81,13 +84,15 @@ pub(crate) trait Attributes: Sized + Send + Sync + 'static {
     const FILES: &'static [File<Self>];
 }
 
-/// A directory that shows a `T`. Dropping it removes it, and waits for readers and writers that are inside.
+/// A directory that shows a `T`. Dropping it removes it, and waits for readers and writers that are
+/// inside.
 ///
 /// A directory made below this one must be dropped first.
 ///
 /// # Invariants
 ///
-/// `kobj` was initialised and, once [`Directory::new`] has succeeded, added; `released` is completed when its last reference is gone.
+/// `kobj` was initialised and, once [`Directory::new`] has succeeded, added; `released` is
+/// completed when its last reference is gone.
 #[pin_data(PinnedDrop)]
 #[repr(C)]
 pub(crate) struct Directory<T: Attributes> {
@@ -104,8 +109,10 @@ unsafe impl<T: Attributes> Send for Directory<T> {}
 unsafe impl<T: Attributes> Sync for Directory<T> {}
 
 impl<T: Attributes> Directory<T> {
-    const OPS: &'static bindings::sysfs_ops =
-        &bindings::sysfs_ops { show: Some(Self::show), store: Some(Self::store) };
+    const OPS: &'static bindings::sysfs_ops = &bindings::sysfs_ops {
+        show: Some(Self::show),
+        store: Some(Self::store),
+    };
 
     const KIND: &'static bindings::kobj_type = &bindings::kobj_type {
         release: Some(Self::release),
@@ -124,8 +131,9 @@ impl<T: Attributes> Directory<T> {
                 data,
                 released <- Completion::new(),
                 kobj <- Opaque::ffi_init(|slot: *mut bindings::kobject| {
-                    // SAFETY: The slot is zeroed before it is initialised; the parent is valid; the kind is static;
-                    // the name is copied. The object is initialised even if it cannot be added.
+                    // SAFETY: The slot is zeroed before it is initialised; the parent is valid; the
+                    // kind is static; the name is copied. The object is initialised even if it
+                    // cannot be added.
                     added = to_result(unsafe {
                         slot.write_bytes(0, 1);
                         bindings::kobject_init_and_add(
@@ -179,7 +187,8 @@ impl<T: Attributes> Directory<T> {
 
     /// # Safety
     ///
-    /// Called by sysfs with a file of such a directory, and a page to write to; the directory is not removed meanwhile.
+    /// Called by sysfs with a file of such a directory, and a page to write to; the directory is
+    /// not removed meanwhile.
     unsafe extern "C" fn show(
         kobj: *mut bindings::kobject,
         attribute: *mut bindings::attribute,
@@ -195,7 +204,8 @@ impl<T: Attributes> Directory<T> {
         };
         let mut out = Cut::new(page);
         // A value never comes near a page, so nothing is cut.
-        match (file.show)(&this.data, &mut out).and_then(|()| fmt::Write::write_str(&mut out, "\n")) {
+        match (file.show)(&this.data, &mut out).and_then(|()| fmt::Write::write_str(&mut out, "\n"))
+        {
             Ok(()) => out.used() as isize,
             Err(_) => EIO.to_errno() as isize,
         }
@@ -218,7 +228,10 @@ impl<T: Attributes> Directory<T> {
                 core::slice::from_raw_parts(text.cast::<u8>(), len),
             )
         };
-        let stored = file.store.ok_or(EACCES).and_then(|store| store(&this.data, text.trim_ascii()));
+        let stored = file
+            .store
+            .ok_or(EACCES)
+            .and_then(|store| store(&this.data, text.trim_ascii()));
         match stored {
             Ok(()) => len as isize,
             Err(error) => error.to_errno() as isize,
@@ -246,7 +259,8 @@ impl<T: Attributes> core::ops::Deref for Directory<T> {
 #[pinned_drop]
 impl<T: Attributes> PinnedDrop for Directory<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: The object is initialised by the type invariant, and the reference put is the one it began with.
+        // SAFETY: The object is initialised by the type invariant, and the reference put is the one
+        // it began with.
         unsafe {
             bindings::kobject_del(self.kobj.get());
             bindings::kobject_put(self.kobj.get());

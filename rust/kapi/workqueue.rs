@@ -26,8 +26,8 @@ unsafe impl Send for OwnedQueue {}
 unsafe impl Sync for OwnedQueue {}
 
 impl OwnedQueue {
-    /// Makes an unbound queue that goes on under memory pressure (it has a rescuer thread), so that I/O may wait for
-    /// what is queued here. May sleep.
+    /// Makes an unbound queue that goes on under memory pressure (it has a rescuer thread), so that
+    /// I/O may wait for what is queued here. May sleep.
     pub(crate) fn new(name: &'static CStr) -> Result<Self> {
         // SAFETY: `name` is a NUL-terminated string; the callee copies it.
         let queue = unsafe {
@@ -45,14 +45,16 @@ impl core::ops::Deref for OwnedQueue {
     type Target = Queue;
 
     fn deref(&self) -> &Queue {
-        // SAFETY: The queue is valid by the type invariant, as long as the returned borrow of `self`.
+        // SAFETY: The queue is valid by the type invariant, as long as the returned borrow of
+        // `self`.
         unsafe { Queue::from_raw(self.0.as_ptr()) }
     }
 }
 
 impl Drop for OwnedQueue {
     fn drop(&mut self) {
-        // SAFETY: The queue is valid by the type invariant and not used after this; the callee drains it first.
+        // SAFETY: The queue is valid by the type invariant and not used after this; the callee
+        // drains it first.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
     }
 }
@@ -72,7 +74,8 @@ where
     let _ = queue.enqueue_delayed(item.clone(), delay);
 }
 
-/// Ends a work item for good: cancels it if it waits, waits for it if it runs, and lets it not be queued again.
+/// Ends a work item for good: cancels it if it waits, waits for it if it runs, and lets it not be
+/// queued again.
 ///
 /// May sleep. Must not be called from the work itself.
 pub(crate) fn stop<T, const ID: u64>(item: &Arc<T>)
@@ -111,7 +114,8 @@ where
 
 /// Gives back the reference that queueing took, of an item that was queued and now never runs.
 fn drop_queued<T>(item: &Arc<T>) {
-    // SAFETY: Queueing an `Arc` takes one reference by `Arc::into_raw`, that the work's function gives back. The work
-    // was cancelled before it ran, so that reference is still there and now ours.
+    // SAFETY: Queueing an `Arc` takes one reference by `Arc::into_raw`, that the work's function
+    // gives back. The work was cancelled before it ran, so that reference is still there and now
+    // ours.
     drop(unsafe { Arc::from_raw(Arc::as_ptr(item)) });
 }

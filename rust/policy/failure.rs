@@ -31,7 +31,8 @@ pub(crate) enum Verdict {
     Success,
     /// The path is at fault: fail it, and send the I/O down another.
     Path,
-    /// Something has run short for a moment, on a path that is well: send the I/O again a little later.
+    /// Something has run short for a moment, on a path that is well: send the I/O again a little
+    /// later.
     Busy,
     /// The LU or the I/O itself is at fault, on every path alike: the caller is told.
     Lu,
@@ -39,8 +40,9 @@ pub(crate) enum Verdict {
 
 /// Judges a status.
 ///
-/// `blk_path_error()` says "path" to more: an I/O that no device can take (`INVAL`, `DURATION_LIMIT`) would so fail
-/// every path in turn, and one that asked not to wait and would have to (`AGAIN`) would fail a path that is well.
+/// `blk_path_error()` says "path" to more: an I/O that no device can take (`INVAL`,
+/// `DURATION_LIMIT`) would so fail every path in turn, and one that asked not to wait and would
+/// have to (`AGAIN`) would fail a path that is well.
 pub(crate) fn judge(status: u8) -> Verdict {
     match status {
         status::OK => Verdict::Success,
@@ -60,12 +62,13 @@ pub(crate) fn judge(status: u8) -> Verdict {
     }
 }
 
-/// How often one I/O may be sent again before its error is believed to be its own, with so many paths.
+/// How often one I/O may be sent again before its error is believed to be its own, with so many
+/// paths.
 ///
-/// An error that says nothing of where it arose (`IOERR`) is taken for the path's. If the paths answer their probes
-/// and come back, and this I/O fails again each time, then it is the I/O; without an end it would fail path after
-/// path. Each path is tried four times. An I/O that finds something short (`busy`) is tried more often, for it costs
-/// no path.
+/// An error that says nothing of where it arose (`IOERR`) is taken for the path's. If the paths
+/// answer their probes and come back, and this I/O fails again each time, then it is the I/O;
+/// without an end it would fail path after path. Each path is tried four times. An I/O that finds
+/// something short (`busy`) is tried more often, for it costs no path.
 pub(crate) fn tries(paths: usize, busy: bool) -> usize {
     if busy {
         500
@@ -74,9 +77,13 @@ pub(crate) fn tries(paths: usize, busy: bool) -> usize {
     }
 }
 
-/// Whether an error counts as a try: one that says that the transport is down is no sign against the I/O.
+/// Whether an error counts as a try: one that says that the transport is down is no sign against
+/// the I/O.
 pub(crate) fn is_try(status: u8) -> bool {
-    !matches!(status, status::TRANSPORT | status::OFFLINE | status::TIMEOUT)
+    !matches!(
+        status,
+        status::TRANSPORT | status::OFFLINE | status::TIMEOUT
+    )
 }
 
 /// What an error is called in words.

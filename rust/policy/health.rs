@@ -98,7 +98,12 @@ pub(crate) struct Health {
 impl Health {
     /// A new path is trusted.
     pub(crate) const fn new() -> Self {
-        Self { state: State::Active, held: false, failures: 0, last_failure: None }
+        Self {
+            state: State::Active,
+            held: false,
+            failures: 0,
+            last_failure: None,
+        }
     }
 
     pub(crate) fn state(&self) -> State {

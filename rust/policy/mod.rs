@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Decisions, and nothing but decisions: no kernel, no `unsafe`, no allocation. Compiled into the module, and on the
-//! host for its tests (`selftests/host`). Time, numbers of I/O and the like enter as arguments.
+//! Decisions, and nothing but decisions: no kernel, no `unsafe`, no allocation. Compiled into the
+//! module, and on the host for its tests (`selftests/host`). Time, numbers of I/O and the like
+//! enter as arguments.
 //!
 //! | module | decides |
 //! |---|---|

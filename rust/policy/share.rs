@@ -7,8 +7,8 @@ pub(crate) const WHOLE: u32 = 1000;
 
 /// Fills in the shares that were not given, and makes all add up to [`WHOLE`].
 ///
-/// Paths without a share split evenly what the given ones leave, and get at least 1. Then all are scaled, so that only
-/// the proportions of what was given count. There are 1 to 64 paths.
+/// Paths without a share split evenly what the given ones leave, and get at least 1. Then all are
+/// scaled, so that only the proportions of what was given count. There are 1 to 64 paths.
 pub(crate) fn settle(shares: &mut [u32], given: impl Fn(usize) -> Option<u32>) {
     let (mut left, mut missing) = (WHOLE, 0);
     for number in 0..shares.len() {
@@ -24,8 +24,9 @@ pub(crate) fn settle(shares: &mut [u32], given: impl Fn(usize) -> Option<u32>) {
     scale(shares, WHOLE);
 }
 
-/// Sets one path's share; the others keep their proportions in what is left. `Err` is the highest share that leaves 1
-/// to each of the others: `share` is above it, or 0, or not all of what the only path has to carry.
+/// Sets one path's share; the others keep their proportions in what is left. `Err` is the highest
+/// share that leaves 1 to each of the others: `share` is above it, or 0, or not all of what the
+/// only path has to carry.
 pub(crate) fn set(shares: &mut [u32], number: usize, share: u32) -> Result<(), u32> {
     let others = shares.len() as u32 - 1;
     let most = WHOLE - others;
@@ -39,8 +40,8 @@ pub(crate) fn set(shares: &mut [u32], number: usize, share: u32) -> Result<(), u
     Ok(())
 }
 
-/// What part of the load a path carries now, when only some are in use: 0 for the others; together [`WHOLE`], if there
-/// is any.
+/// What part of the load a path carries now, when only some are in use: 0 for the others; together
+/// [`WHOLE`], if there is any.
 pub(crate) fn in_use(shares: &mut [u32], used: impl Fn(usize) -> bool) {
     for (number, share) in shares.iter_mut().enumerate() {
         if !used(number) {
@@ -50,8 +51,9 @@ pub(crate) fn in_use(shares: &mut [u32], used: impl Fn(usize) -> bool) {
     scale(shares, WHOLE);
 }
 
-/// Scales weights so that they add up to `total`, by the method of the largest remainder (A. Hamilton, 1792); nobody
-/// with a weight is left with nothing. Weights of 0 stay so; if all are 0, nothing is done.
+/// Scales weights so that they add up to `total`, by the method of the largest remainder (A.
+/// Hamilton, 1792); nobody with a weight is left with nothing. Weights of 0 stay so; if all are 0,
+/// nothing is done.
 ///
 /// There are at most 64 weights of at most [`WHOLE`], and `total` is no less than their number.
 fn scale(weights: &mut [u32], total: u32) {

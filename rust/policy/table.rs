@@ -3,12 +3,13 @@
 //! What a table line means.
 //!
 //! ```text
-//! <#features> [<feature>]... <policy> <#policy args> [<arg>]... <#paths> { <device> <#path args> [<arg>]... }...
+//! <#features> [<feature>]... <policy> <#policy args> [<arg>]...
+//!     <#paths> { <device> <#path args> [<arg>]... }...
 //! ```
 //!
-//! Features: `queue_if_no_path`, `no_path_timeout_ms:<0..86400000>`, `probe_ms:<1..86400000>`. Policies: `static`,
-//! `primary`, without arguments. Path arguments: `netdev:<name>`, `share:<1..1000>`, `dest:<address>`. Numbers are
-//! decimal, times are milliseconds.
+//! Features: `queue_if_no_path`, `no_path_timeout_ms:<0..86400000>`, `probe_ms:<1..86400000>`.
+//! Policies: `static`, `primary`, without arguments. Path arguments: `netdev:<name>`,
+//! `share:<1..1000>`, `dest:<address>`. Numbers are decimal, times are milliseconds.
 
 use crate::fmt;
 use core::{ffi::CStr, net::IpAddr};
@@ -68,7 +69,11 @@ pub(crate) struct Features {
 
 impl Default for Features {
     fn default() -> Self {
-        Self { queue_if_no_path: false, no_path_timeout_ms: 0, probe_ms: 1000 }
+        Self {
+            queue_if_no_path: false,
+            no_path_timeout_ms: 0,
+            probe_ms: 1000,
+        }
     }
 }
 
@@ -78,7 +83,10 @@ impl Features {
         let default = Self::default();
         let timeout = self.no_path_timeout_ms != default.no_path_timeout_ms;
         let probe = self.probe_ms != default.probe_ms;
-        let count = [self.queue_if_no_path, timeout, probe].into_iter().filter(|&set| set).count();
+        let count = [self.queue_if_no_path, timeout, probe]
+            .into_iter()
+            .filter(|&set| set)
+            .count();
         write!(out, "{count}")?;
         if self.queue_if_no_path {
             out.write_str(" queue_if_no_path")?;
@@ -102,8 +110,8 @@ pub(crate) enum Dest {
 }
 
 impl Dest {
-    /// Reads `192.0.2.1`, `2001:db8::1`, `0x500a098012345678` or `50:0a:09:80:12:34:56:78`. (Eight groups of two
-    /// digits are a port's name, though they would be an IPv6 address too.)
+    /// Reads `192.0.2.1`, `2001:db8::1`, `0x500a098012345678` or `50:0a:09:80:12:34:56:78`. (Eight
+    /// groups of two digits are a port's name, though they would be an IPv6 address too.)
     fn parse(text: &[u8]) -> Option<Self> {
         let hex = |digits: &[u8]| {
             digits.iter().try_fold(0u64, |number, &digit| {
@@ -113,7 +121,11 @@ impl Dest {
         if let Some(digits) = text.strip_prefix(b"0x") {
             return (digits.len() == 16).then(|| hex(digits).map(Self::Wwpn))?;
         }
-        if text.len() == 23 && text.split(|&byte| byte == b':').all(|group| group.len() == 2) {
+        if text.len() == 23
+            && text
+                .split(|&byte| byte == b':')
+                .all(|group| group.len() == 2)
+        {
             return text
                 .split(|&byte| byte == b':')
                 .try_fold(0, |number, group| Some(number << 8 | hex(group)?))
@@ -170,14 +182,22 @@ impl fmt::Display for Fault<'_> {
             Self::Missing(what) => write!(f, "{what} missing"),
             Self::Unknown(what, word) => write!(f, "unknown {what} '{}'", word.escape_ascii()),
             Self::NotYet(what, word) => {
-                write!(f, "{what} '{}' is not supported by this version", word.escape_ascii())
+                write!(
+                    f,
+                    "{what} '{}' is not supported by this version",
+                    word.escape_ascii()
+                )
             }
             Self::Twice(what, word) => write!(f, "{what} '{}' given twice", word.escape_ascii()),
             Self::NoNumber(what, word) => {
                 write!(f, "{what}: '{}' is not a number", word.escape_ascii())
             }
             Self::Range(what, word, least, most) => {
-                write!(f, "{what}: {} is not in {least}..{most}", word.escape_ascii())
+                write!(
+                    f,
+                    "{what}: {} is not in {least}..{most}",
+                    word.escape_ascii()
+                )
             }
             Self::NoName(what, word) => {
                 write!(f, "{what}: '{}' cannot be a name", word.escape_ascii())
@@ -224,7 +244,8 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
         number(what, self.word(what)?.to_bytes(), least, most)
     }
 
-    /// Reads up to the count of paths. Then [`Reader::path`] is to be called that often, and [`Reader::end`].
+    /// Reads up to the count of paths. Then [`Reader::path`] is to be called that often, and
+    /// [`Reader::end`].
     pub(crate) fn head(&mut self) -> Result<Head, Fault<'a>> {
         let features = self.features()?;
         let policy = Policy::named(self.word("policy")?.to_bytes())?;
@@ -233,7 +254,11 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
             return Err(Fault::Unknown("policy argument", word));
         }
         let paths = self.number("number of paths", 1, MAX_PATHS as u32)? as usize;
-        Ok(Head { features, policy, paths })
+        Ok(Head {
+            features,
+            policy,
+            paths,
+        })
     }
 
     fn features(&mut self) -> Result<Features, Fault<'a>> {
@@ -244,12 +269,12 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
             let (name, value) = split(word);
             let twice = match (name, value) {
                 (b"queue_if_no_path", None) => core::mem::replace(&mut queue, true),
-                (b"no_path_timeout_ms", Some(value)) => {
-                    timeout.replace(number("no_path_timeout_ms", value, 0, MAX_MS)?).is_some()
-                }
-                (b"probe_ms", Some(value)) => {
-                    probe.replace(number("probe_ms", value, 1, MAX_MS)?).is_some()
-                }
+                (b"no_path_timeout_ms", Some(value)) => timeout
+                    .replace(number("no_path_timeout_ms", value, 0, MAX_MS)?)
+                    .is_some(),
+                (b"probe_ms", Some(value)) => probe
+                    .replace(number("probe_ms", value, 1, MAX_MS)?)
+                    .is_some(),
                 (b"max_commands" | b"abort_ms" | b"stall_ms" | b"write_hold_ms", Some(_)) => {
                     return Err(Fault::NotYet("feature", name));
                 }
@@ -268,15 +293,21 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
     /// Reads a path.
     pub(crate) fn path(&mut self) -> Result<PathLine<'a>, Fault<'a>> {
         let device = self.word("path device")?;
-        let mut path = PathLine { device, netdev: None, share: None, dest: None };
+        let mut path = PathLine {
+            device,
+            netdev: None,
+            share: None,
+            dest: None,
+        };
         for _ in 0..self.number("number of path arguments", 0, 9)? {
             let word = self.word("path argument")?;
             let (name, value) = split(word.to_bytes());
             let twice = match (name, value) {
                 (b"netdev", Some(value)) => path.netdev.replace(netdev(word, value)?).is_some(),
-                (b"share", Some(value)) => {
-                    path.share.replace(number("share", value, 1, super::share::WHOLE)?).is_some()
-                }
+                (b"share", Some(value)) => path
+                    .share
+                    .replace(number("share", value, 1, super::share::WHOLE)?)
+                    .is_some(),
                 (b"dest", Some(value)) => {
                     let dest = Dest::parse(value).ok_or(Fault::NoAddress("dest", value))?;
                     path.dest.replace(dest).is_some()
@@ -307,12 +338,15 @@ fn split(word: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The name of a network device, by the rules of `dev_valid_name()`: `value`, which is the end of `word`.
+/// The name of a network device, by the rules of `dev_valid_name()`: `value`, which is the end of
+/// `word`.
 fn netdev<'a>(word: &'a CStr, value: &'a [u8]) -> Result<&'a CStr, Fault<'a>> {
     let valid = (1..=MAX_NETDEV).contains(&value.len())
         && value != b"."
         && value != b".."
-        && !value.iter().any(|&byte| matches!(byte, b'/' | b':') || byte.is_ascii_whitespace());
+        && !value
+            .iter()
+            .any(|&byte| matches!(byte, b'/' | b':') || byte.is_ascii_whitespace());
     let start = word.count_bytes() - value.len();
     CStr::from_bytes_with_nul(&word.to_bytes_with_nul()[start..])
         .ok()

@@ -21,8 +21,9 @@ pub(super) struct PerBio<T: Target> {
 ///
 /// # Invariants
 ///
-/// The bio is a device-mapper clone made for a target of type `T`, its per-bio data is initialised, the target's
-/// destructor was not called yet (it is not, while a bio is outstanding), and nobody else uses the bio.
+/// The bio is a device-mapper clone made for a target of type `T`, its per-bio data is initialised,
+/// the target's destructor was not called yet (it is not, while a bio is outstanding), and nobody
+/// else uses the bio.
 pub(crate) struct Owned<T: Target> {
     bio: NonNull<bindings::bio>,
     _target: PhantomData<fn() -> T>,
@@ -39,7 +40,10 @@ impl<T: Target> Owned<T> {
     /// The type's invariants hold for `bio`.
     unsafe fn from_raw(bio: NonNull<bindings::bio>) -> Self {
         // INVARIANT: By this function's contract.
-        Self { bio, _target: PhantomData }
+        Self {
+            bio,
+            _target: PhantomData,
+        }
     }
 
     /// Gives the bio up.
@@ -76,7 +80,8 @@ impl<T: Target> Owned<T> {
         unsafe { (*self.per_bio().as_ptr()).target.as_ref().device(number) }
     }
 
-    /// Makes the bio again what it was when it was mapped, and sends it to the device with this number. May sleep.
+    /// Makes the bio again what it was when it was mapped, and sends it to the device with this
+    /// number. May sleep.
     ///
     /// The bio is completed with an error if there is no such device.
     pub(crate) fn submit(self, number: usize) {
@@ -85,7 +90,8 @@ impl<T: Target> Owned<T> {
         };
         let per_bio = self.per_bio();
         let bio = self.into_raw().as_ptr();
-        // SAFETY: The bio was ours and is passed on by this. The device is the target's own, and outlives its bios.
+        // SAFETY: The bio was ours and is passed on by this. The device is the target's own, and
+        // outlives its bios.
         unsafe {
             (*per_bio.as_ptr()).record.restore(bio);
             bio::direct(bio, device.as_ptr());
@@ -134,10 +140,11 @@ impl<'a, T: Target> Incoming<'a, T> {
     ///
     /// # Safety
     ///
-    /// `bio` is a clone made for the target, `target` its private data, and the caller gives it up, but for what the
-    /// returned [`Mapped`] tells it to do.
+    /// `bio` is a clone made for the target, `target` its private data, and the caller gives it up,
+    /// but for what the returned [`Mapped`] tells it to do.
     pub(super) unsafe fn new(bio: NonNull<bindings::bio>, target: NonNull<Private<T>>) -> Self {
-        // SAFETY: The clone has per-bio data of this size; nothing in them is valid yet, so they are only written.
+        // SAFETY: The clone has per-bio data of this size; nothing in them is valid yet, so they
+        // are only written.
         unsafe {
             bindings::dm_per_bio_data(bio.as_ptr(), size_of::<PerBio<T>>())
                 .cast::<PerBio<T>>()
@@ -148,7 +155,11 @@ impl<'a, T: Target> Incoming<'a, T> {
                 });
         }
         // SAFETY: The invariants hold: see this function's contract and the write above.
-        Self { bio: unsafe { Owned::from_raw(bio) }, brand: PhantomData }
+        let bio = unsafe { Owned::from_raw(bio) };
+        Self {
+            bio,
+            brand: PhantomData,
+        }
     }
 
     /// What the target keeps with the bio.
@@ -182,8 +193,8 @@ impl<'a, T: Target> Incoming<'a, T> {
         Mapped(bindings::DM_MAPIO_KILL, PhantomData)
     }
 
-    /// Gives the bio back to device mapper, that sends it again after the suspend. Only in a suspend without flush:
-    /// otherwise it fails.
+    /// Gives the bio back to device mapper, that sends it again after the suspend. Only in a
+    /// suspend without flush: otherwise it fails.
     pub(crate) fn push_back(self) -> Mapped<'a> {
         self.bio.into_raw();
         Mapped(bindings::DM_MAPIO_REQUEUE, PhantomData)
@@ -202,11 +213,16 @@ impl<'a, T: Target> Completed<'a, T> {
     ///
     /// # Safety
     ///
-    /// `bio` was made an [`Incoming`] for the same target before, was passed on since, and the caller gives it up, but
-    /// for what the returned [`Ended`] tells it to do.
+    /// `bio` was made an [`Incoming`] for the same target before, was passed on since, and the
+    /// caller gives it up, but for what the returned [`Ended`] tells it to do.
     pub(super) unsafe fn new(bio: NonNull<bindings::bio>, status: Status) -> Self {
         // SAFETY: By this function's contract.
-        Self { bio: unsafe { Owned::from_raw(bio) }, status, brand: PhantomData }
+        let bio = unsafe { Owned::from_raw(bio) };
+        Self {
+            bio,
+            status,
+            brand: PhantomData,
+        }
     }
 
     /// How it ended.
@@ -232,11 +248,14 @@ impl<'a, T: Target> Completed<'a, T> {
 
     /// Keeps the bio, to send or complete it later.
     pub(crate) fn take(self) -> (Owned<T>, Ended<'a>) {
-        (self.bio, Ended(bindings::DM_ENDIO_INCOMPLETE, self.status, PhantomData))
+        (
+            self.bio,
+            Ended(bindings::DM_ENDIO_INCOMPLETE, self.status, PhantomData),
+        )
     }
 
-    /// Gives the bio back to device mapper, that sends it again after the suspend. Only in a suspend without flush:
-    /// otherwise it fails.
+    /// Gives the bio back to device mapper, that sends it again after the suspend. Only in a
+    /// suspend without flush: otherwise it fails.
     pub(crate) fn push_back(self) -> Ended<'a> {
         self.bio.into_raw();
         Ended(bindings::DM_ENDIO_REQUEUE, self.status, PhantomData)
@@ -260,7 +279,12 @@ unsafe impl<T: Target> Send for BioList<T> {}
 
 impl<T: Target> BioList<T> {
     pub(crate) const fn new() -> Self {
-        Self { head: None, tail: None, len: 0, _target: PhantomData }
+        Self {
+            head: None,
+            tail: None,
+            len: 0,
+            _target: PhantomData,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

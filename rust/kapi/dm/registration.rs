@@ -36,7 +36,8 @@ impl<T: Target> Private<T> {
 ///
 /// # Invariants
 ///
-/// `target_type` is registered, as long as this lives; it is what every `dm_target::type` of this kind points to.
+/// `target_type` is registered, as long as this lives; it is what every `dm_target::type` of this
+/// kind points to.
 #[pin_data(PinnedDrop)]
 #[repr(C)]
 pub(crate) struct Registration<T: Target> {
@@ -45,7 +46,8 @@ pub(crate) struct Registration<T: Target> {
     context: Arc<T::Context>,
 }
 
-// SAFETY: The C type is only used by device mapper, under its own lock; the context is `Send` and `Sync`.
+// SAFETY: The C type is only used by device mapper, under its own lock; the context is `Send` and
+// `Sync`.
 unsafe impl<T: Target> Send for Registration<T> {}
 // SAFETY: As above.
 unsafe impl<T: Target> Sync for Registration<T> {}
@@ -59,9 +61,9 @@ impl<T: Target> Registration<T> {
         try_pin_init!(Self {
             context,
             target_type <- Opaque::try_ffi_init(|slot: *mut bindings::target_type| {
-                // SAFETY: The slot is valid for writing; the functions are ones for targets of this type. Nothing is
-                // registered if the callee fails. No target can be made before the callee returns without the context
-                // being there, for it was initialised first.
+                // SAFETY: The slot is valid for writing; the functions are ones for targets of this
+                // type. Nothing is registered if the callee fails. No target can be made before the
+                // callee returns without the context being there, for it was initialised first.
                 to_result(unsafe {
                     slot.write(Vtable::<T>::target_type(module));
                     bindings::dm_register_target(slot)
@@ -74,7 +76,8 @@ impl<T: Target> Registration<T> {
 #[pinned_drop]
 impl<T: Target> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: Registered by the type invariant. Each target holds a reference to the module, so there is none now.
+        // SAFETY: Registered by the type invariant. Each target holds a reference to the module, so
+        // there is none now.
         unsafe { bindings::dm_unregister_target(self.target_type.get()) };
     }
 }
@@ -143,7 +146,8 @@ impl<T: Target> Vtable<T> {
                 0
             }
             Err(refusal) => {
-                // SAFETY: The target is ours until this returns; the string is static and is not written to.
+                // SAFETY: The target is ours until this returns; the string is static and is not
+                // written to.
                 unsafe { (*ti.as_ptr()).error = refusal.reason.as_char_ptr().cast_mut() };
                 refusal.errno.to_errno()
             }
@@ -157,15 +161,24 @@ impl<T: Target> Vtable<T> {
     ) -> Result<KBox<Private<T>>, Refusal> {
         // SAFETY: Silenced below or in the destructor, while `ti` is valid.
         let events = unsafe { Events::new(ti) }?;
-        let mut table =
-            Table { ti, devices: KVec::new(), events: events.clone(), _ti: PhantomData };
+        let mut table = Table {
+            ti,
+            devices: KVec::new(),
+            events: events.clone(),
+            _ti: PhantomData,
+        };
         let made = KBox::<Private<T>>::new_uninit(GFP_KERNEL)
             .map_err(Refusal::from)
             .and_then(|place| Ok((place, T::ctr(&registration.context, &mut table, args)?)));
         match made {
-            Ok((place, target)) => {
-                Ok(KBox::write(place, Private { target, events, devices: table.devices }))
-            }
+            Ok((place, target)) => Ok(KBox::write(
+                place,
+                Private {
+                    target,
+                    events,
+                    devices: table.devices,
+                },
+            )),
             Err(refusal) => {
                 events.silence();
                 Self::put_devices(ti, table.devices);
@@ -188,9 +201,14 @@ impl<T: Target> Vtable<T> {
         // SAFETY: `ctr` put it there by `KBox::into_raw`, and nothing comes after this.
         let private = unsafe { KBox::from_raw((*ti).private.cast::<Private<T>>()) };
         T::dtr(&private.target);
-        let Private { target, events, devices } = KBox::into_inner(private);
+        let Private {
+            target,
+            events,
+            devices,
+        } = KBox::into_inner(private);
         events.silence();
-        // The devices' last references are put by device mapper, not by whatever the target has of them.
+        // The devices' last references are put by device mapper, not by whatever the target has of
+        // them.
         drop(target);
         // SAFETY: `ti` is not null.
         Self::put_devices(unsafe { NonNull::new_unchecked(ti) }, devices);
@@ -272,7 +290,8 @@ impl<T: Target> Vtable<T> {
         // SAFETY: The target is live.
         let private = unsafe { Self::private(ti) };
         // SAFETY: The caller's buffer is of that size, and initialised memory.
-        let buffer = unsafe { core::slice::from_raw_parts_mut(result.cast::<u8>(), maxlen as usize) };
+        let buffer =
+            unsafe { core::slice::from_raw_parts_mut(result.cast::<u8>(), maxlen as usize) };
         let Some((end, room)) = buffer.split_last_mut() else {
             return;
         };
@@ -287,11 +306,18 @@ impl<T: Target> Vtable<T> {
         *room.get_mut(used).unwrap_or(end) = 0;
     }
 
-    /// The line for the integrity measurement: as every target's, `target_name=` and `target_version=` first.
+    /// The line for the integrity measurement: as every target's, `target_name=` and
+    /// `target_version=` first.
     fn ima(target: &T, out: &mut dyn fmt::Write) -> fmt::Result {
         let [major, minor, patch] = T::VERSION;
         let name = T::NAME.to_str().unwrap_or_default();
-        out.write_fmt(fmt!("target_name={},target_version={}.{}.{},table=", name, major, minor, patch))?;
+        out.write_fmt(fmt!(
+            "target_name={},target_version={}.{}.{},table=",
+            name,
+            major,
+            minor,
+            patch
+        ))?;
         target.table(out)?;
         out.write_str(";")
     }
@@ -338,7 +364,8 @@ impl<T: Target> Vtable<T> {
             // SAFETY: `bdev` is the caller's variable; the device and the target are valid.
             unsafe {
                 *bdev = device.as_ptr();
-                // 1 asks for the right to talk to the whole device, for a table that shows less than that.
+                // 1 asks for the right to talk to the whole device, for a table that shows less
+                // than that.
                 Ok(((*ti).len != (*device.as_ptr()).bd_nr_sectors).into())
             }
         })
