@@ -115,7 +115,7 @@ impl Dest {
     fn parse(text: &[u8]) -> Option<Self> {
         let hex = |digits: &[u8]| {
             digits.iter().try_fold(0u64, |number, &digit| {
-                Some(number << 4 | u64::from(char::from(digit).to_digit(16)?))
+                Some((number << 4) | u64::from(char::from(digit).to_digit(16)?))
             })
         };
         if let Some(digits) = text.strip_prefix(b"0x") {
@@ -128,7 +128,7 @@ impl Dest {
         {
             return text
                 .split(|&byte| byte == b':')
-                .try_fold(0, |number, group| Some(number << 8 | hex(group)?))
+                .try_fold(0, |number, group| Some((number << 8) | hex(group)?))
                 .map(Self::Wwpn);
         }
         core::str::from_utf8(text).ok()?.parse().ok().map(Self::Ip)
@@ -346,7 +346,7 @@ fn netdev<'a>(word: &'a CStr, value: &'a [u8]) -> Result<&'a CStr, Fault<'a>> {
         && value != b".."
         && !value
             .iter()
-            .any(|&byte| matches!(byte, b'/' | b':') || byte.is_ascii_whitespace());
+            .any(|byte| matches!(byte, b'/' | b':' | b' ' | b'\t'..=b'\r' | 0xa0));
     let start = word.count_bytes() - value.len();
     CStr::from_bytes_with_nul(&word.to_bytes_with_nul()[start..])
         .ok()
