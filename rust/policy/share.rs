@@ -63,11 +63,12 @@ fn scale(weights: &mut [u32], total: u32) {
     }
     let floor = |weight: u32| (weight * total / sum).max((weight > 0).into());
     // What the floors leave goes to the largest remainders, one each; of equal ones to the first.
+    // Who was lifted from nothing to 1 has got more than their part.
     let mut left = i64::from(total) - weights.iter().map(|&w| i64::from(floor(w))).sum::<i64>();
     let mut raised = 0u64;
     while left > 0 {
         let next = (0..weights.len())
-            .filter(|&i| weights[i] > 0 && raised & (1 << i) == 0)
+            .filter(|&i| weights[i] * total >= sum && raised & (1 << i) == 0)
             .max_by_key(|&i| (weights[i] * total % sum, core::cmp::Reverse(i)));
         let Some(next) = next else { break };
         raised |= 1 << next;
