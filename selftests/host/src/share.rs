@@ -39,7 +39,8 @@ fn any_settled() -> impl Strategy<Value = Vec<u32>> {
 /// Checks that `after` adds up to `total`, in the proportions of `before`, where 0 stays 0 and
 /// nothing else becomes 0.
 ///
-/// Each is within one of its exact part; but those lifted to 1 are paid for by the others.
+/// Each is within one of its exact part; but those lifted to 1 are paid for by the others, and get
+/// no more.
 fn check_scaled(before: &[u32], after: &[u32], total: u32) -> Result<(), TestCaseError> {
     let sum: u32 = before.iter().sum();
     prop_assert_eq!(after.iter().sum::<u32>(), total, "{:?}", after);
@@ -50,8 +51,11 @@ fn check_scaled(before: &[u32], after: &[u32], total: u32) -> Result<(), TestCas
     let off = sum as i32 * (1 + lifted as i32);
     for (&old, &new) in before.iter().zip(after) {
         prop_assert_eq!(old == 0, new == 0, "{:?} from {:?}", after, before);
+        let lifted_at_most = old * total >= sum || new <= 1;
+        prop_assert!(lifted_at_most, "{new} for {old} in {before:?}");
         let off_by = (new * sum) as i32 - (old * total) as i32;
-        prop_assert!(off_by.abs() < off, "{} for {} in {:?}", new, old, before);
+        let near = old * total < sum || (-off < off_by && off_by < sum as i32);
+        prop_assert!(near, "{new} for {old} in {before:?}");
         for (&other_old, &other_new) in before.iter().zip(after) {
             let in_order = old <= other_old || new + u32::from(lifted > 0) >= other_new;
             prop_assert!(in_order, "{:?} from {:?}", after, before);
@@ -203,6 +207,19 @@ fn every_path_gets_something_when_nothing_is_left() {
     let mut expected = [1; 64];
     expected[7] = 1000 - 63;
     assert_eq!(settled(&given), expected);
+}
+
+/// One's part of 1201 is nearer to the next number than that of 600.
+#[test]
+fn who_is_lifted_to_1_gets_no_more() {
+    assert_eq!(all_given(&[600, 600, 1]), [500, 499, 1]);
+    assert_eq!(settled(&[Some(600), Some(600), None]), [500, 499, 1]);
+}
+
+#[test]
+fn a_given_share_counts_as_1_to_1000() {
+    assert_eq!(all_given(&[u32::MAX, 1000]), [500, 500]);
+    assert_eq!(all_given(&[0, 1]), [500, 500]);
 }
 
 #[test]

@@ -188,6 +188,8 @@ const MALFORMED: &[(&[u8], &str)] = &[
      "dest: '50:0a:09:80:12:34:56:7g' is not an address"),
     (b"0 static 0 1 a 1 dest:50:0a:09:80:12:34:56",
      "dest: '50:0a:09:80:12:34:56' is not an address"),
+    (b"0 static 0 1 a 1 dest:0:1:2:3:4:5:6:7:8:9:a:b",
+     "dest: '0:1:2:3:4:5:6:7:8:9:a:b' is not an address"),
     (b"0 static 0 1 a 1 dest:\xff\xfe", "dest: '\\xff\\xfe' is not an address"),
 ];
 
