@@ -42,7 +42,7 @@ pub(crate) enum Verdict {
 ///
 /// `blk_path_error()` says "path" to more: an I/O that no device can take (`INVAL`,
 /// `DURATION_LIMIT`) would so fail every path in turn, and one that asked not to wait and would
-/// have to (`AGAIN`) would fail a path that is well.
+/// have to (`AGAIN`), or that opens a zone too many (`ZONE_*`), would fail a path that is well.
 pub(crate) fn judge(status: u8) -> Verdict {
     match status {
         status::OK => Verdict::Success,

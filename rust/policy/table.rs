@@ -138,7 +138,14 @@ impl Dest {
 impl fmt::Display for Dest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ip(address) => core::fmt::Display::fmt(address, f),
+            Self::Ip(address) => {
+                // Lest eight groups of two digits be read again as a port's name.
+                if matches!(address, IpAddr::V6(v6) if v6.segments().iter().all(|s| (0x10..=0xff).contains(s)))
+                {
+                    f.write_str("0")?;
+                }
+                core::fmt::Display::fmt(address, f)
+            }
             Self::Wwpn(name) => write!(f, "{name:#018x}"),
         }
     }

@@ -409,7 +409,6 @@ fn eight_groups_of_two_digits_are_a_port_and_of_others_an_address() {
 
 /// Written in the shortest form, such an address looks like a port's name.
 #[test]
-#[ignore = "it is read back as a port's name"]
 fn an_address_of_eight_groups_of_two_digits_is_read_back() {
     let text = "0050:001a:0019:0080:0012:0034:0056:0078";
     let address = dest(text).unwrap();
