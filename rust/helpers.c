@@ -1,6 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+#include <linux/sched/mm.h>
+
 #include "helpers.h"
+
+unsigned int dm_bond_noio_save(void)
+{
+	return memalloc_noio_save();
+}
+
+void dm_bond_noio_restore(unsigned int flags)
+{
+	memalloc_noio_restore(flags);
+}
+
+void dm_bond_bio_init(struct bio *bio, struct block_device *bdev, struct bio_vec *vec,
+		      blk_opf_t opf)
+{
+	bio_init(bio, bdev, vec, 1, opf);
+}
+
+bool dm_bond_bdev_is_nvme_head(struct block_device *bdev)
+{
+	const struct module *owner = bdev->bd_disk->fops->owner;
+
+	return !queue_is_mq(bdev_get_queue(bdev)) && owner && !strcmp(owner->name, "nvme_core");
+}
 
 void dm_bond_bio_add_buffer(struct bio *bio, void *buf, unsigned int len)
 {

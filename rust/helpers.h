@@ -20,6 +20,11 @@ enum dm_uevent_type {
 void dm_path_uevent(enum dm_uevent_type event_type, struct dm_target *ti, const char *path,
 		    unsigned int nr_valid_paths);
 
+unsigned int dm_bond_noio_save(void);
+void dm_bond_noio_restore(unsigned int flags);
+void dm_bond_bio_init(struct bio *bio, struct block_device *bdev, struct bio_vec *vec,
+		      blk_opf_t opf);
+bool dm_bond_bdev_is_nvme_head(struct block_device *bdev);
 void dm_bond_bio_add_buffer(struct bio *bio, void *buf, unsigned int len);
 unsigned int dm_bond_bdev_block_size(struct block_device *bdev);
 int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size);

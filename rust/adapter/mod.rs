@@ -13,12 +13,14 @@ pub(crate) use registry::{Adapters, Lease};
 
 use crate::{
     bond::Path,
-    kapi::netdev::{NetDevice, Slot},
+    kapi::{
+        mm::NoIo,
+        netdev::{Name, NetDevice, Slot},
+    },
 };
 use kernel::{
     fmt, new_mutex,
     prelude::*,
-    str::CString,
     sync::{
         atomic::{Atomic, AtomicFlag, Full, Relaxed},
         Arc, Mutex,
@@ -38,7 +40,7 @@ pub(crate) struct Adapter {
 }
 
 struct Inner {
-    name: CString,
+    name: Name,
     /// The paths over this adapter, of all bonds.
     paths: KVec<Arc<Path>>,
     /// Bytes moved by paths that are gone.
@@ -46,8 +48,7 @@ struct Inner {
 }
 
 impl Adapter {
-    fn new(name: &CStr) -> Result<Arc<Self>> {
-        let name = CString::try_from(name)?;
+    fn new(name: Name) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 netdev: Slot::new(),
@@ -69,7 +70,7 @@ impl Adapter {
 
     /// Writes the name of the network device. May sleep.
     pub(crate) fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        out.write_fmt(fmt!("{}", &*self.inner.lock().name))
+        self.inner.lock().name.write(out)
     }
 
     /// Takes in what is known of the link now, and tells the paths. May sleep, but not for I/O.
@@ -84,6 +85,8 @@ impl Adapter {
 
     /// Lets a path hear of the link. May sleep.
     pub(crate) fn join(&self, path: &Arc<Path>) -> Result {
+        // The lock is taken under the RTNL, which must not wait for I/O.
+        let _noio = NoIo::new();
         Ok(self.inner.lock().paths.push(path.clone(), GFP_KERNEL)?)
     }
 

@@ -4,20 +4,20 @@
 
 use super::{attributes::AdapterDirectory, Adapter};
 use crate::kapi::{
-    netdev::{Event, NetDevice, Notified, Watcher},
+    mm::NoIo,
+    netdev::{Event, Name, NetDevice, Notified, Watcher},
     sysfs::{Directory, Kobject, Plain},
 };
 use kernel::{
     new_mutex,
     prelude::*,
-    str::CString,
     sync::{aref::ARef, atomic::Relaxed, Arc, Mutex},
 };
 
 /// All adapters of the module.
 ///
-/// The lock is taken under the RTNL, so the RTNL must not be taken under it, nor anything waited
-/// for that takes it.
+/// The lock is taken under the RTNL. So under it the RTNL must not be taken, nor anything waited for
+/// that takes it; nor must memory be waited for that only I/O can free ([`NoIo`]).
 #[pin_data]
 pub(crate) struct Adapters {
     #[pin]
@@ -60,7 +60,8 @@ impl Drop for Lease {
 
 impl Adapters {
     pub(crate) fn new(module: &'static ThisModule) -> Result<Arc<Self>> {
-        let parent = Directory::new(Kobject::of_module(module), c"adapters", Plain)?;
+        let module = Kobject::of_module(module).ok_or(ENODEV)?;
+        let parent = Directory::new(module, c"adapters", Plain)?;
         Arc::pin_init(
             pin_init!(Self { parent, entries <- new_mutex!(KVec::new(), "Adapters::entries") }),
             GFP_KERNEL,
@@ -70,17 +71,17 @@ impl Adapters {
     /// Finds the adapter of this name, or makes it from the network device of this name; `ENODEV`
     /// if there is neither. May sleep.
     pub(crate) fn get(this: &Arc<Self>, name: &CStr) -> Result<Lease> {
+        let _noio = NoIo::new();
         let mut entries = this.entries.lock();
-        let found = entries
-            .iter()
-            .position(|entry| entry.adapter.is_named(name));
+        let own = Name::new(name)?;
+        let found = entries.iter().position(|entry| entry.adapter.is_named(own));
         let index = match found {
             Some(index) => index,
             None => {
                 // The lookup and the push are one step to `event`: a device that is found is not
                 // yet told as unregistered, and will be, once the lock is free.
                 let dev = NetDevice::by_name(name).ok_or(ENODEV)?;
-                let adapter = Adapter::new(name)?;
+                let adapter = Adapter::new(own)?;
                 let directory = Directory::new(&this.parent, name, adapter.clone())?;
                 adapter.link.store(dev.has_link(), Relaxed);
                 adapter.netdev.set(Some(dev));
@@ -105,8 +106,8 @@ impl Adapters {
 }
 
 impl Adapter {
-    fn is_named(&self, name: &CStr) -> bool {
-        &*self.inner.lock().name == name
+    fn is_named(&self, name: Name) -> bool {
+        self.inner.lock().name == name
     }
 }
 
@@ -132,22 +133,21 @@ impl Entry {
     }
 
     /// Takes the device's new name for the adapter's.
-    fn rename(&self, name: &CStr) {
-        let renamed = CString::try_from(name)
-            .map_err(Error::from)
-            .and_then(|own| {
-                self.directory.rename(name)?;
-                self.adapter.inner.lock().name = own;
-                Ok(())
-            });
-        if let Err(error) = renamed {
-            pr_warn!("adapter cannot follow its new name {}: {:?}\n", name, error);
+    fn rename(&self, name: Name) {
+        self.adapter.inner.lock().name = name;
+        if let Err(error) = self.directory.rename(name.as_cstr()) {
+            pr_warn!(
+                "adapter {} keeps its old name in sysfs: {:?}\n",
+                name.as_cstr(),
+                error
+            );
         }
     }
 }
 
 impl Watcher for Adapters {
     fn event(&self, dev: &Notified<'_>, event: Event) {
+        let _noio = NoIo::new();
         let entries = self.entries.lock();
         let own = entries.iter().find(|entry| entry.has(dev));
         match (event, own) {

@@ -24,7 +24,10 @@ use crate::{
 use kernel::{
     fmt, new_delayed_work, new_mutex, new_spinlock_irq, new_work,
     prelude::*,
-    sync::{atomic::Atomic, Arc},
+    sync::{
+        atomic::{Atomic, AtomicFlag, Relaxed},
+        Arc,
+    },
 };
 
 /// Says in the log what is wrong with a table line, and to device mapper in short: its own line
@@ -104,6 +107,7 @@ impl Bond {
                 events: table.events(),
                 lu_id,
                 paths,
+                live: AtomicFlag::new(false),
                 policy: Atomic::new(head.policy as u32),
                 primary: Atomic::new(0),
                 tickets: Atomic::new(0),
@@ -128,6 +132,7 @@ impl Bond {
 
     /// Ends all that the bond and its paths do by themselves. May sleep, as long as a probe is out.
     pub(super) fn end(this: &Arc<Self>) {
+        this.live.store(false, Relaxed);
         // First those who could start something new, then what was started.
         Shared::withdraw(this);
         for path in &this.paths {
@@ -152,7 +157,7 @@ impl Bond {
             out.write_fmt(fmt!(" {} {}", path.dev(), args))?;
             if let Some(adapter) = path.adapter() {
                 out.write_str(" netdev:")?;
-                adapter.write_name(out)?;
+                adapter.write_name(&mut Quoted(out))?;
             }
             out.write_fmt(fmt!(" share:{}", path.share()))?;
             if let Some(dest) = path.dest() {
@@ -282,7 +287,7 @@ fn make_path(
         None => *lu_id = id,
         Some(first) => {
             let (own, others) = (Id(id), Id(*lu_id));
-            if id != *lu_id || device.start_sector() != first.device().start_sector() {
+            if id != *lu_id {
                 return refuse!(
                     table,
                     EINVAL,
@@ -293,6 +298,19 @@ fn make_path(
                     own,
                     first.name(),
                     others
+                );
+            }
+            if device.start_sector() != first.device().start_sector() {
+                return refuse!(
+                    table,
+                    EINVAL,
+                    c"paths are different partitions",
+                    "path {}: device '{}' starts at sector {} of its disk, but device '{}' at {}",
+                    number + 1,
+                    name,
+                    device.start_sector(),
+                    first.name(),
+                    first.device().start_sector()
                 );
             }
             if device.sectors() != first.device().sectors() {
@@ -335,6 +353,21 @@ fn make_path(
         dest: line.dest,
         claim,
     })?)
+}
+
+/// Writes words of a table line: what device mapper reads as a quote is quoted.
+struct Quoted<'a>(&'a mut dyn fmt::Write);
+
+impl fmt::Write for Quoted<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (number, part) in text.split('\\').enumerate() {
+            if number > 0 {
+                self.0.write_str("\\\\")?;
+            }
+            self.0.write_str(part)?;
+        }
+        Ok(())
+    }
 }
 
 /// An LU's id in words.

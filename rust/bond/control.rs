@@ -4,7 +4,10 @@
 
 use super::{Bond, Path};
 use crate::{
-    kapi::dm::{device_number, Args},
+    kapi::{
+        block::DevT,
+        dm::{device_number, Args},
+    },
     policy::{
         health::Why,
         share,
@@ -13,8 +16,8 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::CString,
     sync::{atomic::Relaxed, Arc},
+    time::Instant,
 };
 
 /// The error for a value that cannot be: `ERANGE` for a number out of its range, `EINVAL` for all
@@ -74,12 +77,28 @@ impl Bond {
         Ok(())
     }
 
-    /// Finds a path by its device's path, `major:minor`, or name in `/sys/block`. May sleep.
+    /// Finds a path by its device's path, `major:minor`, or name in `/sys/block`. May sleep, and
+    /// wait for I/O to look the path up.
     fn path_named(&self, name: &CStr) -> Result<&Arc<Path>> {
-        if let Some(path) = self.paths.iter().find(|path| path.name() == name) {
+        if let Ok(path) = self.path_known(name.to_bytes()) {
             return Ok(path);
         }
         let dev = device_number(name).map_err(|_| EINVAL)?;
+        self.path_with(dev)
+    }
+
+    /// Finds a path by `major:minor`, or name in `/sys/block`.
+    fn path_known(&self, name: &[u8]) -> Result<&Arc<Path>> {
+        match DevT::parse(name) {
+            Some(dev) => self.path_with(dev),
+            None => {
+                let named = |path: &&Arc<Path>| path.name().to_bytes() == name;
+                self.paths.iter().find(named).ok_or(EINVAL)
+            }
+        }
+    }
+
+    fn path_with(&self, dev: DevT) -> Result<&Arc<Path>> {
         self.paths
             .iter()
             .find(|path| path.dev() == dev)
@@ -87,31 +106,26 @@ impl Bond {
     }
 
     /// Changes what is tuned, and lets it count at once.
+    ///
+    /// Whoever says anything of queueing has the present outage in mind: its time starts again.
     pub(super) fn tune(self: &Arc<Self>, change: impl FnOnce(&mut Features)) {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        let before = inner.features;
+        let probe_ms = inner.features.probe_ms;
         change(&mut inner.features);
-        // Whoever turns queueing on, or sets another timeout, has a new outage in mind.
-        if (before.queue_if_no_path, before.no_path_timeout_ms)
-            != (
-                inner.features.queue_if_no_path,
-                inner.features.no_path_timeout_ms,
-            )
-        {
+        if inner.features.probe_ms == probe_ms {
             inner.expired = false;
+            if inner.in_use == 0 {
+                inner.without_path_since = Some(Instant::now());
+            }
+            self.watch_for_path(inner);
+            self.kick();
+            return;
         }
-        self.watch_for_path(inner);
-        self.kick();
-        let probe = before.probe_ms != inner.features.probe_ms;
         drop(guard);
-        if probe {
-            for path in self
-                .paths
-                .iter()
-                .filter(|path| self.wants_probe(path.number()))
-            {
-                path.probe_in(self, self.features().probe_ms);
+        for path in &self.paths {
+            if self.wants_probe(path.number()) {
+                path.probe_at(self.features().probe_ms);
             }
         }
     }
@@ -126,11 +140,10 @@ impl Bond {
         self.primary.store(number as u32, Relaxed);
     }
 
-    /// Makes the path primary that goes by this name.
+    /// Makes the path primary that goes by this name, or `major:minor`. Looks nothing up: sysfs must
+    /// not wait for I/O, for the end of a suspend waits for it.
     pub(super) fn set_primary_named(&self, name: &[u8]) -> Result {
-        let name = core::str::from_utf8(name).map_err(|_| EINVAL)?;
-        let name = CString::try_from_fmt(fmt!("{}", name)).map_err(|_| EINVAL)?;
-        self.set_primary(self.path_named(&name)?.number());
+        self.set_primary(self.path_known(name)?.number());
         Ok(())
     }
 

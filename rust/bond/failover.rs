@@ -6,9 +6,9 @@
 //! sysfs) is told by a work item, which compares what it told last with what is: a path that failed
 //! and came back before it ran is told as both.
 
-use super::{works, Bond, Inner, Path, Shared};
+use super::{works, Bond, Inner, Path};
 use crate::{
-    kapi::{dm::PathEvent, trace},
+    kapi::{dm::PathEvent, trace, workqueue::rearm},
     policy::{
         health::{Change, Health, State, Why},
         table::Features,
@@ -16,16 +16,12 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc,
+    sync::{atomic::Relaxed, Arc},
     time::{msecs_to_jiffies, Instant},
-    workqueue::WorkItem,
+    workqueue::{self, WorkItem},
 };
 
 impl Bond {
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
     pub(super) fn health(&self, number: usize) -> Health {
         self.inner.lock().health[number].health
     }
@@ -68,12 +64,14 @@ impl Bond {
             }
             Change::None => {}
         }
-        // Already queued is as good: it has not looked yet.
-        let _ = this
-            .shared
-            .probes()
-            .enqueue::<_, { works::ANNOUNCE }>(this.clone());
+        this.announce();
         change
+    }
+
+    /// Lets the outside be told. Any context.
+    pub(super) fn announce(self: &Arc<Self>) {
+        // Already queued is as good: it has not looked yet. The system's queue, for it allocates.
+        let _ = workqueue::system_unbound().enqueue::<_, { works::ANNOUNCE }>(self.clone());
     }
 
     /// Takes a path out of use. Any context.
@@ -81,7 +79,7 @@ impl Bond {
         if Self::change(this, number, |health| health.fail(why)) == Change::Lost
             && why != Why::Administrator
         {
-            this.paths[number].probe_in(this, this.features().probe_ms);
+            this.paths[number].probe_by(this.features().probe_ms);
         }
     }
 
@@ -125,11 +123,7 @@ impl Bond {
         ) {
             let passed = u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX);
             let left = msecs_to_jiffies(timeout.saturating_sub(passed));
-            crate::kapi::workqueue::rearm::<_, { works::NO_PATH }>(
-                self.shared.probes(),
-                self,
-                left,
-            );
+            rearm::<_, { works::NO_PATH }>(self, left);
         }
     }
 
@@ -161,8 +155,12 @@ impl Bond {
         );
     }
 
-    /// Tells the outside what became of the paths since it was told last.
+    /// Tells the outside what became of the paths since it was told last. A bond whose table is not
+    /// the live one keeps quiet.
     fn tell(this: &Arc<Self>) {
+        if !this.live.load(Relaxed) {
+            return;
+        }
         let mut told = false;
         for path in &this.paths {
             let number = path.number();

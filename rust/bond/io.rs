@@ -8,6 +8,7 @@ use crate::{
         bio::Status,
         dm::{Completed, Ended, Incoming, Mapped, Owned},
         trace,
+        workqueue::{enqueue, enqueue_delayed},
     },
     policy::{
         choose,
@@ -33,6 +34,8 @@ pub(crate) struct Trip {
     path: Option<u8>,
     /// How often it came back with an error that may be its own.
     tries: u16,
+    /// How often it came back for want of something.
+    waits: u16,
 }
 
 /// What becomes of an I/O when no path is in use.
@@ -44,15 +47,17 @@ enum Homeless {
 }
 
 impl Inner {
-    fn homeless(&self) -> Homeless {
+    /// `can_push_back` is what device mapper says: a suspend that is broken off ends that before it
+    /// tells us, and then an I/O that is pushed back would fail.
+    fn homeless(&self, can_push_back: bool) -> Homeless {
         if self.in_use > 0 {
             return Homeless::Wait;
         }
         match self.gate {
-            Gate::PushBack => Homeless::PushBack,
+            Gate::PushBack if can_push_back => Homeless::PushBack,
             Gate::Flush => Homeless::Fail,
-            Gate::Open if self.features.queue_if_no_path && !self.expired => Homeless::Wait,
-            Gate::Open => Homeless::Fail,
+            _ if self.features.queue_if_no_path && !self.expired => Homeless::Wait,
+            _ => Homeless::Fail,
         }
     }
 
@@ -107,8 +112,9 @@ impl Bond {
             bio.data().path = Some(number as u8);
             return bio.remap(number);
         }
+        let can_push_back = bio.can_push_back();
         let mut inner = this.inner.lock();
-        match inner.homeless() {
+        match inner.homeless(can_push_back) {
             Homeless::Wait => {
                 let (bio, mapped) = bio.take();
                 inner.wait(this, bio);
@@ -126,8 +132,9 @@ impl Bond {
             bio.data().path = Some(number as u8);
             return bio.submit(number);
         }
+        let can_push_back = bio.can_push_back();
         let mut inner = this.inner.lock();
-        let status = match inner.homeless() {
+        let status = match inner.homeless(can_push_back) {
             Homeless::Wait => return inner.wait(this, bio),
             Homeless::PushBack => Status::DM_REQUEUE,
             Homeless::Fail => Status::IOERR,
@@ -144,43 +151,40 @@ impl Bond {
             return bio.done(status);
         };
         let number = usize::from(number);
-        let counters = this.paths[number].counters();
+        let path = &this.paths[number];
+        let counters = path.counters();
         counters.returned(bio.bytes());
-        match failure::judge(status.code()) {
+        let verdict = failure::judge(status.code());
+        match verdict {
             Verdict::Success => {
                 counters.succeeded(bio.bytes());
                 return bio.done(status);
             }
             Verdict::Lu => return bio.done(status),
-            Verdict::Busy => {}
+            Verdict::Busy => bio.data().waits += 1,
             Verdict::Path => {
                 counters.failed();
+                // What comes back from a path that is known to be dead says nothing of the I/O.
+                bio.data().tries += u16::from(path.is_in_use() && path.has_link());
                 Self::fail(this, number, Why::Io(status.code()));
             }
         }
-
-        let busy = failure::judge(status.code()) == Verdict::Busy;
-        if failure::is_try(status.code()) {
-            let trip = bio.data();
-            trip.tries += 1;
-            if usize::from(trip.tries) > failure::tries(this.paths.len(), busy) {
-                return bio.done(Status::IOERR);
-            }
+        let Trip { tries, waits, .. } = *bio.data();
+        if failure::is_hopeless(this.paths.len(), tries, waits) {
+            return bio.done(Status::IOERR);
         }
+
+        let can_push_back = bio.can_push_back();
         let mut inner = this.inner.lock();
-        match inner.homeless() {
+        match inner.homeless(can_push_back) {
             Homeless::Wait => {
                 counters.requeued();
-                let path = this.paths[number].dev();
-                trace::requeue(this.events.device(), path, bio.bytes(), status);
+                trace::requeue(this.events.device(), path.dev(), bio.bytes(), status);
                 let (bio, ended) = bio.take();
-                if busy {
+                if verdict == Verdict::Busy {
                     inner.waiting.push(bio);
                     let delay = msecs_to_jiffies(BUSY_MS);
-                    let _ = this
-                        .shared
-                        .io()
-                        .enqueue_delayed::<_, { works::RETRY_LATER }>(this.clone(), delay);
+                    enqueue_delayed::<_, { works::RETRY_LATER }>(this, delay);
                 } else {
                     inner.wait(this, bio);
                 }
@@ -193,11 +197,7 @@ impl Bond {
 
     /// Lets what waits be looked at again. Any context.
     pub(super) fn kick(self: &Arc<Self>) {
-        // Already queued is as good.
-        let _ = self
-            .shared
-            .io()
-            .enqueue::<_, { works::RETRY }>(self.clone());
+        enqueue::<_, { works::RETRY }>(self);
     }
 
     /// Sends again what waits.
@@ -217,7 +217,7 @@ impl Bond {
 
     /// The path that ioctls and reservations go to: the one that an I/O would take.
     pub(super) fn path_for_ioctl(this: &Arc<Self>) -> Result<usize> {
-        Self::choose(this).ok_or_else(|| match this.inner.lock().homeless() {
+        Self::choose(this).ok_or_else(|| match this.inner.lock().homeless(true) {
             Homeless::Fail => EIO,
             _ => ENOTCONN,
         })

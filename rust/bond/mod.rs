@@ -45,7 +45,7 @@ use kernel::{
     fmt, impl_has_delayed_work, impl_has_work,
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
+        atomic::{Atomic, AtomicFlag, Relaxed},
         Arc, Mutex, SpinLockIrq,
     },
     time::{Instant, Monotonic},
@@ -72,7 +72,9 @@ pub(crate) struct Bond {
     /// How the LU names itself.
     lu_id: Option<UniqueId>,
     paths: KVec<Arc<Path>>,
-    /// A `Policy`. Written under the lock of `inner`, as the two that follow.
+    /// It is its mapped device's live one, and speaks for it.
+    live: AtomicFlag,
+    /// A `Policy`.
     policy: Atomic<u32>,
     /// The number of the primary path.
     primary: Atomic<u32>,
@@ -187,6 +189,8 @@ impl dm::Target for Bond {
     fn resume(this: &Arc<Self>) {
         Self::set_gate(this, Gate::Open);
         Shared::publish(this);
+        this.live.store(true, Relaxed);
+        this.announce();
     }
 
     fn status(&self, out: &mut dyn fmt::Write) -> fmt::Result {

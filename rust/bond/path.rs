@@ -2,15 +2,18 @@
 
 //! One way to the LU: a block device, over an adapter.
 
-use super::{shared::Claim, Bond};
+use super::{
+    shared::{Claim, Shared},
+    Bond,
+};
 use crate::{
     adapter::{Adapter, Lease},
     kapi::{
-        block::{BlockDevice, DevT},
-        workqueue::{rearm, stop_delayed},
+        block::{BlockDevice, DevT, Probe},
+        workqueue::{enqueue_delayed, rearm, stop_delayed},
     },
     policy::{
-        failure::{self, Verdict},
+        failure,
         health::{State, Why},
         table::Dest,
     },
@@ -23,7 +26,7 @@ use kernel::{
         atomic::{Atomic, Relaxed},
         Arc, Mutex, SpinLockIrq,
     },
-    time::msecs_to_jiffies,
+    time::{delay::fsleep, msecs_to_jiffies, Delta},
     workqueue::{DelayedWork, WorkItem},
 };
 
@@ -36,7 +39,7 @@ pub(crate) struct Path {
     name: CString,
     adapter: Option<Lease>,
     dest: Option<Dest>,
-    _claim: Claim,
+    claim: Claim,
     /// A [`State`]: what the bond's lock guards, to be read without it.
     state: Atomic<u32>,
     /// Its part of the load when all paths are in use, in permille. Written under the bond's lock.
@@ -45,15 +48,15 @@ pub(crate) struct Path {
     /// The bond, from its birth to its end.
     #[pin]
     bond: SpinLockIrq<Option<Arc<Bond>>>,
-    /// Where a probe reads to.
+    /// Held while a probe is out.
     #[pin]
-    buffer: Mutex<KVec<u8>>,
+    probe: Mutex<Probe>,
     #[pin]
-    probe: DelayedWork<Path>,
+    work: DelayedWork<Path>,
 }
 
 impl_has_delayed_work! {
-    impl HasDelayedWork<Self> for Path { self.probe }
+    impl HasDelayedWork<Self> for Path { self.work }
 }
 
 /// What a path is made of.
@@ -76,7 +79,7 @@ impl Path {
         } = parts;
         let mut buf = [0; 32];
         let name = CString::try_from_fmt(fmt!("{}", device.kernel_name(&mut buf)))?;
-        let buffer = KVec::from_elem(0, device.block_size(), GFP_KERNEL)?;
+        let probe = Probe::new(&device)?;
         Arc::pin_init(
             pin_init!(Self {
                 number,
@@ -84,13 +87,13 @@ impl Path {
                 name,
                 adapter,
                 dest,
-                _claim: claim,
+                claim,
                 state: Atomic::new(State::Active as u32),
                 share: Atomic::new(0),
                 counters: Counters::new(),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
-                buffer <- new_mutex!(buffer, "Path::buffer"),
-                probe <- new_delayed_work!("Path::probe"),
+                probe <- new_mutex!(probe, "Path::probe"),
+                work <- new_delayed_work!("Path::work"),
             }),
             GFP_KERNEL,
         )
@@ -160,10 +163,17 @@ impl Path {
         self.adapter().is_none_or(Adapter::has_link)
     }
 
-    /// Begins the path's life in a bond: it hears of its link from now on. May sleep.
+    /// Begins the path's life in a bond: it hears of its link from now on, and fails if it has none.
+    /// May sleep.
     pub(super) fn begin(this: &Arc<Self>, bond: &Arc<Bond>) -> Result {
         *this.bond.lock() = Some(bond.clone());
-        this.adapter().map_or(Ok(()), |adapter| adapter.join(this))
+        if let Some(adapter) = this.adapter() {
+            adapter.join(this)?;
+        }
+        if !this.has_link() {
+            Bond::fail(bond, this.number, Why::Link);
+        }
+        Ok(())
     }
 
     /// Ends it: nothing comes from the path by itself any more. Waits for a probe that is under
@@ -172,9 +182,15 @@ impl Path {
         if let Some(adapter) = this.adapter() {
             adapter.leave(this);
         }
-        stop_delayed(this);
+        // From now on there is no bond to be probed for.
         let bond = this.bond.lock().take();
         drop(bond);
+        // A probe may be out for as long as the driver below takes; who waits for it in short
+        // turns does not look hung.
+        while this.probe.try_lock().is_none() {
+            fsleep(Delta::from_millis(20));
+        }
+        stop_delayed(this);
     }
 
     fn bond(&self) -> Option<Arc<Bond>> {
@@ -187,27 +203,32 @@ impl Path {
         if !up {
             Bond::fail(&bond, self.number, Why::Link);
         } else if bond.wants_probe(self.number) {
-            self.probe_in(&bond, 0);
+            self.probe_at(0);
         }
     }
 
+    /// Lets the path be probed after this many milliseconds, or earlier if that was so. Any context.
+    pub(super) fn probe_by(self: &Arc<Self>, ms: u32) {
+        enqueue_delayed(self, msecs_to_jiffies(ms));
+    }
+
     /// Lets the path be probed after this many milliseconds. Any context.
-    pub(super) fn probe_in(self: &Arc<Self>, bond: &Bond, ms: u32) {
-        rearm(bond.shared().probes(), self, msecs_to_jiffies(ms));
+    pub(super) fn probe_at(self: &Arc<Self>, ms: u32) {
+        rearm(self, msecs_to_jiffies(ms));
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        self.claim.shared()
     }
 
     /// Probes the path, if that is due.
     fn probe(this: &Arc<Self>, bond: &Arc<Bond>) {
         if this.has_link() && Bond::probe_sent(bond, this.number) {
-            let status = this.device.probe(&mut this.buffer.lock());
-            let answered = matches!(
-                failure::judge(status.code()),
-                Verdict::Success | Verdict::Lu
-            );
-            Bond::probe_ended(bond, this.number, answered);
+            let status = this.device.probe(&mut this.probe.lock());
+            Bond::probe_ended(bond, this.number, failure::is_answer(status.code()));
         }
         if bond.wants_probe(this.number) {
-            this.probe_in(bond, bond.features().probe_ms);
+            this.probe_by(bond.features().probe_ms);
         }
     }
 }

@@ -3,16 +3,18 @@
 //! What all bonds share: the adapters, the queues, who claims which device, which bonds are to be
 //! seen.
 
-use super::{attributes::Tree, Bond};
+use super::{attributes::Tree, works, Bond, Path};
 use crate::{
     adapter::Adapters,
-    kapi::{block::DevT, workqueue::OwnedQueue},
+    kapi::{
+        block::DevT,
+        workqueue::{OnQueue, OwnedQueue},
+    },
 };
 use kernel::{
     new_mutex,
     prelude::*,
     sync::{Arc, Mutex},
-    workqueue::Queue,
 };
 
 /// What all bonds share.
@@ -21,7 +23,7 @@ pub(crate) struct Shared {
     adapters: Arc<Adapters>,
     /// Sends I/O again.
     io: OwnedQueue,
-    /// Probes paths, and tells the outside: what waits for answers must not hold up the I/O.
+    /// Probes paths: what waits for answers must not hold up the I/O.
     probes: OwnedQueue,
     /// The devices that are paths, and of which bonds.
     #[pin]
@@ -51,37 +53,40 @@ impl Shared {
         &self.adapters
     }
 
-    pub(super) fn io(&self) -> &Queue {
-        &self.io
-    }
-
-    pub(super) fn probes(&self) -> &Queue {
-        &self.probes
-    }
-
     /// Shows a bond in sysfs, in place of the one that its mapped device had before. May sleep.
+    ///
+    /// Device mapper calls this for one table of a mapped device at a time.
     pub(super) fn publish(bond: &Arc<Bond>) {
-        let mut published = bond.shared.published.lock();
-        if published.iter().any(|other| Arc::ptr_eq(other, bond)) {
-            return;
-        }
-        published.retain(|other| {
-            let replaced = other.events.device() == bond.events.device();
-            if replaced {
-                other.set_tree(None);
+        let replaced = {
+            let mut published = bond.shared.published.lock();
+            if published.iter().any(|other| Arc::ptr_eq(other, bond)) {
+                return;
             }
-            !replaced
+            let device = bond.events.device();
+            let old = published
+                .iter()
+                .position(|other| other.events.device() == device);
+            old.and_then(|index| published.remove(index).ok())
+        };
+        // Not under the lock, for this waits for readers and writers that are inside.
+        if let Some(replaced) = replaced {
+            replaced.set_tree(None);
+        }
+        let shown = Tree::new(bond).and_then(|tree| {
+            bond.set_tree(Some(tree));
+            Ok(bond
+                .shared
+                .published
+                .lock()
+                .push(bond.clone(), GFP_KERNEL)?)
         });
-        let shown = published
-            .push(bond.clone(), GFP_KERNEL)
-            .map_err(Error::from);
-        match shown.and_then(|()| Tree::new(bond)) {
-            Ok(tree) => bond.set_tree(Some(tree)),
-            Err(error) => pr_warn!(
+        if let Err(error) = shown {
+            bond.set_tree(None);
+            pr_warn!(
                 "bond {}: no directory in sysfs: {:?}\n",
                 bond.events.device(),
                 error
-            ),
+            );
         }
     }
 
@@ -95,6 +100,30 @@ impl Shared {
     }
 }
 
+impl OnQueue<{ works::RETRY }> for Bond {
+    fn queue(&self) -> &OwnedQueue {
+        &self.shared.io
+    }
+}
+
+impl OnQueue<{ works::RETRY_LATER }> for Bond {
+    fn queue(&self) -> &OwnedQueue {
+        &self.shared.io
+    }
+}
+
+impl OnQueue<{ works::NO_PATH }> for Bond {
+    fn queue(&self) -> &OwnedQueue {
+        &self.shared.io
+    }
+}
+
+impl OnQueue for Path {
+    fn queue(&self) -> &OwnedQueue {
+        &self.shared().probes
+    }
+}
+
 /// A bond's claim on a device. Device mapper's own claim lets any of its tables share a device;
 /// this one only those of one mapped device, of which there are two during a reload.
 pub(super) struct Claim {
@@ -103,6 +132,10 @@ pub(super) struct Claim {
 }
 
 impl Claim {
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Claims a device for a bond. `Err` is the bond that has it. May sleep.
     pub(super) fn new(
         shared: &Arc<Shared>,

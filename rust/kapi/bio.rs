@@ -12,7 +12,6 @@ pub(crate) struct Status(pub(super) bindings::blk_status_t);
 
 impl Status {
     pub(crate) const OK: Self = Self(0);
-    pub(crate) const RESOURCE: Self = Self(bindings::RUST_CONST_HELPER_BLK_STS_RESOURCE);
     pub(crate) const IOERR: Self = Self(bindings::RUST_CONST_HELPER_BLK_STS_IOERR);
     pub(crate) const DM_REQUEUE: Self = Self(bindings::RUST_CONST_HELPER_BLK_STS_DM_REQUEUE);
 
@@ -100,17 +99,23 @@ impl Record {
     }
 }
 
-/// Directs a bio to a device: `bio_set_dev`, and the wish that the driver gives the bio back when
-/// its transport dies rather than keep it.
+/// Directs a bio to a device: `bio_set_dev`; and, with `failfast`, the wish that the driver gives
+/// the bio back when its transport dies rather than keep it.
 ///
 /// # Safety
 ///
 /// `bio` and `bdev` are valid, the bio is the caller's.
-pub(super) unsafe fn direct(bio: *mut bindings::bio, bdev: *mut bindings::block_device) {
+pub(super) unsafe fn direct(
+    bio: *mut bindings::bio,
+    bdev: *mut bindings::block_device,
+    failfast: bool,
+) {
     // SAFETY: By this function's contract.
     unsafe {
         (*bio).bi_status = Status::OK.0;
-        (*bio).bi_opf |= Record::FAILFAST;
+        if failfast {
+            (*bio).bi_opf |= Record::FAILFAST;
+        }
         (*bio).bi_flags &= !(1 << bindings::BIO_REMAPPED | 1 << bindings::BIO_BPS_THROTTLED);
         (*bio).bi_bdev = bdev;
         bindings::bio_associate_blkg(bio);

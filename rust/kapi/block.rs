@@ -7,7 +7,7 @@
 use super::bio::Status;
 use crate::bindings;
 use core::ptr::NonNull;
-use kernel::{fmt, fs::File, prelude::*, sync::aref::ARef};
+use kernel::{fmt, fs::File, prelude::*, sync::aref::ARef, types::Opaque};
 
 /// A device number.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,15 @@ pub(crate) struct DevT(pub(super) bindings::dev_t);
 impl DevT {
     /// `MINORBITS` of `include/linux/kdev_t.h`.
     const MINOR_BITS: u32 = 20;
+
+    /// Reads `major:minor`.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let (major, minor) = core::str::from_utf8(text).ok()?.split_once(':')?;
+        let number = |text: &str| text.parse::<u32>().ok();
+        let (major, minor) = (number(major)?, number(minor)?);
+        let fits = major < 1 << (u32::BITS - Self::MINOR_BITS) && minor < 1 << Self::MINOR_BITS;
+        fits.then_some(Self((major << Self::MINOR_BITS) | minor))
+    }
 
     fn major(self) -> u32 {
         self.0 >> Self::MINOR_BITS
@@ -86,15 +95,10 @@ impl BlockDevice {
         Self { _file: file, bdev }
     }
 
-    fn get(&self) -> &bindings::block_device {
-        // SAFETY: Valid by the type invariant. The fields read here are set before a device can be
-        // opened.
-        unsafe { self.bdev.as_ref() }
-    }
-
     /// The device number.
     pub(crate) fn dev(&self) -> DevT {
-        DevT(self.get().bd_dev)
+        // SAFETY: Valid by the type invariant; set before a device can be opened.
+        DevT(unsafe { (*self.bdev.as_ptr()).bd_dev })
     }
 
     /// The size in sectors of 512 bytes; 0 of a device that is gone.
@@ -106,7 +110,8 @@ impl BlockDevice {
 
     /// The first sector on the whole disk: 0 but for a partition.
     pub(crate) fn start_sector(&self) -> u64 {
-        self.get().bd_start_sect
+        // SAFETY: Valid by the type invariant; set before a partition can be opened.
+        unsafe { (*self.bdev.as_ptr()).bd_start_sect }
     }
 
     /// The name in `/sys/block`, cut to the size of `buf`.
@@ -121,7 +126,8 @@ impl BlockDevice {
 
     /// How the device's LU names itself, where its driver can tell. May sleep.
     pub(crate) fn unique_id(&self) -> Option<UniqueId> {
-        let disk = self.get().bd_disk;
+        // SAFETY: Valid by the type invariant; set before a device can be opened.
+        let disk = unsafe { (*self.bdev.as_ptr()).bd_disk };
         // SAFETY: The disk of an open device is valid, and so are its operations.
         let ask = unsafe { (*(*disk).fops).get_unique_id }?;
         let mut bytes = [0u8; 16];
@@ -139,46 +145,54 @@ impl BlockDevice {
         .map(|(kind, len)| UniqueId { kind, len, bytes })
     }
 
-    /// The size of a logical block in bytes.
-    pub(crate) fn block_size(&self) -> usize {
-        // SAFETY: The device is valid by the type invariant.
-        unsafe { bindings::dm_bond_bdev_block_size(self.bdev.as_ptr()) as usize }
-    }
-
-    /// Reads from the start of the device into the whole of `buffer`, and waits for the answer,
-    /// however long the driver takes. May sleep. The length must be that of one logical block.
+    /// Reads the first block and waits for the answer, however long the driver takes. May sleep.
     ///
     /// The read asks the driver not to retry over a dead transport.
-    pub(crate) fn probe(&self, buffer: &mut KVec<u8>) -> Status {
+    pub(crate) fn probe(&self, probe: &mut Probe) -> Status {
         const OPF: u32 = bindings::req_op_REQ_OP_READ
-            | 1 << bindings::req_flag_bits___REQ_FAILFAST_TRANSPORT
-            | 1 << bindings::req_flag_bits___REQ_SYNC
-            | 1 << bindings::req_flag_bits___REQ_META;
-        // SAFETY: The device is valid, and `fs_bio_set` is as long as the kernel runs.
-        let bio = unsafe {
-            bindings::bio_alloc_bioset(
-                self.bdev.as_ptr(),
-                1,
-                OPF,
-                bindings::RUST_CONST_HELPER_GFP_NOIO,
-                &raw mut bindings::fs_bio_set,
-            )
-        };
-        // With `GFP_NOIO` the set's reserve is waited for. Null is not expected, but no reason to
-        // crash.
-        let Some(bio) = NonNull::new(bio) else {
-            return Status::RESOURCE;
-        };
-        let bio = bio.as_ptr();
-        // SAFETY: The bio is new and has room for one segment. The buffer is in `kmalloc` memory,
-        // so contiguous, and exclusively borrowed until the read has ended, which `submit_bio_wait`
-        // waits for.
+            | (1 << bindings::req_flag_bits___REQ_FAILFAST_TRANSPORT)
+            | (1 << bindings::req_flag_bits___REQ_SYNC)
+            | (1 << bindings::req_flag_bits___REQ_META);
+        let Probe { bio, vec, buffer } = probe;
+        let (bio, vec) = (bio.get(), vec.get());
+        // SAFETY: The device is valid. The bio, its one segment and the buffer, which is contiguous
+        // as `kmalloc` memory, are exclusively borrowed until the read has ended, which
+        // `submit_bio_wait` waits for.
         unsafe {
+            bindings::dm_bond_bio_init(bio, self.bdev.as_ptr(), vec, OPF);
             bindings::dm_bond_bio_add_buffer(bio, buffer.as_mut_ptr().cast(), buffer.len() as u32);
             bindings::submit_bio_wait(bio);
             let status = Status((*bio).bi_status);
-            bindings::bio_put(bio);
+            bindings::bio_uninit(bio);
             status
         }
+    }
+}
+
+/// What a probe needs, kept so that probing allocates nothing.
+///
+/// # Invariants
+///
+/// The buffer is not empty.
+pub(crate) struct Probe {
+    bio: KBox<Opaque<bindings::bio>>,
+    vec: KBox<Opaque<bindings::bio_vec>>,
+    buffer: KVec<u8>,
+}
+
+// SAFETY: A bio belongs to no thread; between probes nobody else knows this one.
+unsafe impl Send for Probe {}
+
+impl Probe {
+    /// Makes what a probe of this device needs. May sleep.
+    pub(crate) fn new(device: &BlockDevice) -> Result<Self> {
+        // SAFETY: The device is valid by its type invariant.
+        let size = unsafe { bindings::dm_bond_bdev_block_size(device.bdev.as_ptr()) };
+        // INVARIANT: A logical block has 512 bytes or more.
+        Ok(Self {
+            bio: KBox::new(Opaque::uninit(), GFP_KERNEL)?,
+            vec: KBox::new(Opaque::uninit(), GFP_KERNEL)?,
+            buffer: KVec::from_elem(0, size.max(512) as usize, GFP_KERNEL)?,
+        })
     }
 }

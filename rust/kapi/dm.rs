@@ -141,7 +141,7 @@ impl<'a> Args<'a> {
 /// The table that a target is made for, while it is made.
 pub(crate) struct Table<'a> {
     ti: NonNull<bindings::dm_target>,
-    devices: KVec<NonNull<bindings::dm_dev>>,
+    devices: KVec<Member>,
     events: Arc<Events>,
     _ti: PhantomData<&'a ()>,
 }
@@ -163,7 +163,11 @@ impl Table<'_> {
                 BlockDevice::from_file((*dev).bdev_file),
             )
         };
-        if self.devices.push_within_capacity(dev).is_err() {
+        // SAFETY: The device is valid. A native NVMe multipath device fails over by itself, and
+        // would not if it were told to give bios back.
+        let failfast = unsafe { !bindings::dm_bond_bdev_is_nvme_head((*dev.as_ptr()).bdev) };
+        let member = Member { dev, failfast };
+        if self.devices.push_within_capacity(member).is_err() {
             // SAFETY: Just got, and not kept.
             unsafe { bindings::dm_put_device(self.ti.as_ptr(), dev.as_ptr()) };
             return Err(ENOMEM);
@@ -181,6 +185,13 @@ impl Table<'_> {
     pub(crate) fn events(&self) -> Arc<Events> {
         self.events.clone()
     }
+}
+
+/// A device of a target.
+struct Member {
+    dev: NonNull<bindings::dm_dev>,
+    /// Its driver is asked to give bios back when its transport dies.
+    failfast: bool,
 }
 
 /// Finds out the number of a device named by path or `major:minor`. May sleep.

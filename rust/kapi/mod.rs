@@ -7,6 +7,7 @@
 //! | [`bio`] | `include/linux/bio.h` |
 //! | [`block`] | `include/linux/blkdev.h` |
 //! | [`dm`] | `include/linux/device-mapper.h` |
+//! | [`mm`] | `include/linux/sched/mm.h` |
 //! | [`netdev`] | `include/linux/netdevice.h` |
 //! | [`ratelimit`] | `include/linux/ratelimit.h` |
 //! | [`sysfs`] | `include/linux/sysfs.h`, `include/linux/kobject.h` |
@@ -16,6 +17,7 @@
 pub(crate) mod bio;
 pub(crate) mod block;
 pub(crate) mod dm;
+pub(crate) mod mm;
 pub(crate) mod netdev;
 pub(crate) mod ratelimit;
 pub(crate) mod sysfs;

@@ -11,6 +11,7 @@ use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
     error::to_result,
+    fmt,
     prelude::*,
     str::CStrExt,
     sync::{
@@ -67,14 +68,52 @@ impl NetDevice {
     }
 }
 
+/// The name of a device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Name([u8; Self::SIZE]);
+
+impl Name {
+    /// `IFNAMSIZ`, the NUL included.
+    const SIZE: usize = 16;
+
+    /// Takes a name; `EINVAL` if it is too long to be one.
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        let mut bytes = [0; Self::SIZE];
+        let name = name.to_bytes();
+        bytes[..Self::SIZE - 1]
+            .get_mut(..name.len())
+            .ok_or(EINVAL)?
+            .copy_from_slice(name);
+        Ok(Self(bytes))
+    }
+
+    /// The name as a string.
+    pub(crate) fn as_cstr(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    }
+
+    /// Writes the name; what is not UTF-8 in it as `?`.
+    pub(crate) fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        for chunk in self.as_cstr().to_bytes().utf8_chunks() {
+            out.write_str(chunk.valid())?;
+            if !chunk.invalid().is_empty() {
+                out.write_str("?")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A device during a notification, when the RTNL is held and its name stands still.
 pub(crate) struct Notified<'a>(&'a NetDevice);
 
 impl Notified<'_> {
     /// The name.
-    pub(crate) fn name(&self) -> &CStr {
+    pub(crate) fn name(&self) -> Name {
         // SAFETY: The name of a valid device is a string; it only changes under the RTNL.
-        unsafe { CStr::from_char_ptr(bindings::dm_bond_netdev_name(self.0 .0.get())) }
+        let name = unsafe { CStr::from_char_ptr(bindings::dm_bond_netdev_name(self.0 .0.get())) };
+        // It never is too long.
+        Name::new(name).unwrap_or(Name([0; Name::SIZE]))
     }
 }
 

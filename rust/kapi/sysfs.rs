@@ -26,9 +26,12 @@ impl Kobject {
     }
 
     /// The module's own directory, `/sys/module/<name>`.
-    pub(crate) fn of_module(module: &'static ThisModule) -> &'static Self {
+    ///
+    /// What is built into the kernel has none.
+    pub(crate) fn of_module(module: &'static ThisModule) -> Option<&'static Self> {
+        let module = core::ptr::NonNull::new(module.as_ptr())?;
         // SAFETY: A module's object is valid and in sysfs as long as its code runs.
-        unsafe { Self::from_raw(&raw mut (*module.as_ptr()).mkobj.kobj) }
+        Some(unsafe { Self::from_raw(&raw mut (*module.as_ptr()).mkobj.kobj) })
     }
 }
 

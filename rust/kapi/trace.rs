@@ -10,7 +10,8 @@ use super::{bio::Status, block::DevT};
 use crate::bindings;
 
 macro_rules! trace {
-    ($tracepoint:ident, $call:ident, $($argument:expr),*) => {
+    ($tracepoint:ident, $call:ident, $($name:ident: $argument:expr),*) => {
+        $(let $name = $argument;)*
         // SAFETY: The key is a tracepoint's own, and the function takes these numbers as they are.
         unsafe {
             if kernel::jump_label::static_branch_unlikely!(
@@ -18,7 +19,7 @@ macro_rules! trace {
                 bindings::tracepoint,
                 key
             ) {
-                bindings::$call($($argument),*);
+                bindings::$call($($name),*);
             }
         }
     };
@@ -30,9 +31,9 @@ pub(crate) fn choose(bond: DevT, path: DevT, bytes: u32) {
     trace!(
         __tracepoint_dm_bond_choose,
         rust_do_trace_dm_bond_choose,
-        bond.0,
-        path.0,
-        bytes
+        bond: bond.0,
+        path: path.0,
+        bytes: bytes
     );
 }
 
@@ -41,10 +42,10 @@ pub(crate) fn requeue(bond: DevT, path: DevT, bytes: u32, status: Status) {
     trace!(
         __tracepoint_dm_bond_requeue,
         rust_do_trace_dm_bond_requeue,
-        bond.0,
-        path.0,
-        bytes,
-        status.code().into()
+        bond: bond.0,
+        path: path.0,
+        bytes: bytes,
+        status: status.code().into()
     );
 }
 
@@ -53,9 +54,9 @@ pub(crate) fn fail(bond: DevT, path: DevT, in_use: usize) {
     trace!(
         __tracepoint_dm_bond_fail,
         rust_do_trace_dm_bond_fail,
-        bond.0,
-        path.0,
-        in_use as u32
+        bond: bond.0,
+        path: path.0,
+        in_use: in_use as u32
     );
 }
 
@@ -64,8 +65,8 @@ pub(crate) fn restore(bond: DevT, path: DevT, in_use: usize) {
     trace!(
         __tracepoint_dm_bond_restore,
         rust_do_trace_dm_bond_restore,
-        bond.0,
-        path.0,
-        in_use as u32
+        bond: bond.0,
+        path: path.0,
+        in_use: in_use as u32
     );
 }

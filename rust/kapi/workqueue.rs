@@ -13,7 +13,7 @@ use kernel::{
     workqueue::{HasDelayedWork, HasWork, Queue, Work, WorkItem},
 };
 
-/// A work queue that is destroyed, once it is empty, when this is dropped.
+/// A work queue. Dropping it destroys it; no work of its own may do so.
 ///
 /// # Invariants
 ///
@@ -41,43 +41,59 @@ impl OwnedQueue {
     }
 }
 
-impl core::ops::Deref for OwnedQueue {
-    type Target = Queue;
-
-    fn deref(&self) -> &Queue {
-        // SAFETY: The queue is valid by the type invariant, as long as the returned borrow of
-        // `self`.
-        unsafe { Queue::from_raw(self.0.as_ptr()) }
-    }
-}
-
 impl Drop for OwnedQueue {
     fn drop(&mut self) {
-        // SAFETY: The queue is valid by the type invariant and not used after this; the callee
-        // drains it first.
+        // SAFETY: The queue is valid by the type invariant and not used after this. No work waits
+        // in it, or for its time: each would hold its item, and that this queue (`OnQueue`).
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
     }
 }
 
-/// Lets delayed work run after `delay` from now, whether it waited already or not. Any context.
+/// An item that keeps alive the queue that its work runs on: the queue lives as long as the item is
+/// shared, so also as long as the work waits in the queue, or for its time.
+pub(crate) trait OnQueue<const ID: u64 = 0> {
+    /// The queue.
+    fn queue(&self) -> &OwnedQueue;
+}
+
+/// Lets work run. If it waits already that is as good. Any context.
 ///
-/// Work that was stopped is not queued.
-pub(crate) fn rearm<T, const ID: u64>(queue: &Queue, item: &Arc<T>, delay: Jiffies)
+/// Work that was stopped is not queued; nor is it by the two that follow.
+pub(crate) fn enqueue<T, const ID: u64>(item: &Arc<T>)
 where
-    T: HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>> + Send + Sync + 'static,
+    T: OnQueue<ID> + HasWork<T, ID> + WorkItem<ID, Pointer = Arc<T>> + Send + Sync + 'static,
+{
+    // SAFETY: The queue is valid as long as the item, a reference to which goes with the work.
+    let queue = unsafe { Queue::from_raw(item.queue().0.as_ptr()) };
+    let _ = queue.enqueue(item.clone());
+}
+
+/// Lets delayed work run after `delay`. If it waits already its time stays. Any context.
+pub(crate) fn enqueue_delayed<T, const ID: u64>(item: &Arc<T>, delay: Jiffies)
+where
+    T: OnQueue<ID> + HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>> + Send + Sync + 'static,
+{
+    // SAFETY: The queue is valid as long as the item, a reference to which goes with the work.
+    let queue = unsafe { Queue::from_raw(item.queue().0.as_ptr()) };
+    let _ = queue.enqueue_delayed(item.clone(), delay);
+}
+
+/// Lets delayed work run after `delay`, whether it waited already or not. Any context.
+pub(crate) fn rearm<T, const ID: u64>(item: &Arc<T>, delay: Jiffies)
+where
+    T: OnQueue<ID> + HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>> + Send + Sync + 'static,
 {
     // SAFETY: The `DelayedWork` is initialised, as is every field of a value in an `Arc`.
     if unsafe { bindings::cancel_delayed_work(delayed_work(item)) } {
         drop_queued(item);
     }
-    // If somebody queued it in between it runs no later than they wanted.
-    let _ = queue.enqueue_delayed(item.clone(), delay);
+    enqueue_delayed(item, delay);
 }
 
 /// Ends a work item for good: cancels it if it waits, waits for it if it runs, and lets it not be
 /// queued again.
 ///
-/// May sleep. Must not be called from the work itself.
+/// May sleep. Must not be called from the work itself, nor for delayed work.
 pub(crate) fn stop<T, const ID: u64>(item: &Arc<T>)
 where
     T: HasWork<T, ID> + WorkItem<ID, Pointer = Arc<T>>,

@@ -62,27 +62,23 @@ pub(crate) fn judge(status: u8) -> Verdict {
     }
 }
 
-/// How often one I/O may be sent again before its error is believed to be its own, with so many
-/// paths.
+/// Whether an I/O is to be given up, that was sent down this many paths and came back so often
+/// with an error from a path that seemed well (`tries`), and for want of something (`waits`).
 ///
-/// An error that says nothing of where it arose (`IOERR`) is taken for the path's. If the paths
-/// answer their probes and come back, and this I/O fails again each time, then it is the I/O;
-/// without an end it would fail path after path. Each path is tried four times. An I/O that finds
-/// something short (`busy`) is tried more often, for it costs no path.
-pub(crate) fn tries(paths: usize, busy: bool) -> usize {
-    if busy {
-        500
-    } else {
-        4 * paths
-    }
+/// An error that says nothing of where it arose (`IOERR`) is taken for the path's, and one that
+/// names the transport all the more. But if the paths answer their probes and come back, and this
+/// I/O fails again each time, then it is the I/O; without an end it would fail path after path. So
+/// each path is tried four times. To wait costs no path, and may go on for five seconds.
+pub(crate) fn is_hopeless(paths: usize, tries: u16, waits: u16) -> bool {
+    usize::from(tries) > 4 * paths || waits > 500
 }
 
-/// Whether an error counts as a try: one that says that the transport is down is no sign against
-/// the I/O.
-pub(crate) fn is_try(status: u8) -> bool {
-    !matches!(
+/// Whether a probe that ended so was answered: by the LU, if only by its refusal of this one read.
+/// Other errors that are no path's fault may come from a controller that is not ready.
+pub(crate) fn is_answer(status: u8) -> bool {
+    matches!(
         status,
-        status::TRANSPORT | status::OFFLINE | status::TIMEOUT
+        status::OK | status::MEDIUM | status::RESV_CONFLICT | status::PROTECTION
     )
 }
 

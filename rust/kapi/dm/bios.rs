@@ -75,9 +75,18 @@ impl<T: Target> Owned<T> {
     }
 
     /// The target's device with this number, where there is one.
-    fn device(&self, number: usize) -> Option<NonNull<bindings::block_device>> {
+    fn device(&self, number: usize) -> Option<(NonNull<bindings::block_device>, bool)> {
+        self.target().device(number)
+    }
+
+    fn target(&self) -> &Private<T> {
         // SAFETY: The per-bio data are initialised, and the target is valid, by the type invariant.
-        unsafe { (*self.per_bio().as_ptr()).target.as_ref().device(number) }
+        unsafe { (*self.per_bio().as_ptr()).target.as_ref() }
+    }
+
+    /// Whether device mapper takes bios back now: see [`Incoming::push_back`]. Any context.
+    pub(crate) fn can_push_back(&self) -> bool {
+        self.target().takes_back()
     }
 
     /// Makes the bio again what it was when it was mapped, and sends it to the device with this
@@ -85,7 +94,7 @@ impl<T: Target> Owned<T> {
     ///
     /// The bio is completed with an error if there is no such device.
     pub(crate) fn submit(self, number: usize) {
-        let Some(device) = self.device(number) else {
+        let Some((device, failfast)) = self.device(number) else {
             return self.complete(Status::IOERR);
         };
         let per_bio = self.per_bio();
@@ -94,8 +103,9 @@ impl<T: Target> Owned<T> {
         // outlives its bios.
         unsafe {
             (*per_bio.as_ptr()).record.restore(bio);
-            bio::direct(bio, device.as_ptr());
-            bindings::submit_bio_noacct(bio);
+            bio::direct(bio, device.as_ptr(), failfast);
+            // Puts it down to the cgroup that sent it, too.
+            bindings::dm_submit_bio_remap(bio, core::ptr::null_mut());
         }
     }
 
@@ -172,13 +182,18 @@ impl<'a, T: Target> Incoming<'a, T> {
         self.bio.bytes()
     }
 
+    /// Whether device mapper takes bios back now: see [`Self::push_back`]. Any context.
+    pub(crate) fn can_push_back(&self) -> bool {
+        self.bio.can_push_back()
+    }
+
     /// Sends the bio to the target's device with this number; it fails if there is none.
     pub(crate) fn remap(self, number: usize) -> Mapped<'a> {
-        let Some(device) = self.bio.device(number) else {
+        let Some((device, failfast)) = self.bio.device(number) else {
             return self.kill();
         };
         // SAFETY: The bio is ours, the device the target's own, and outlives its bios.
-        unsafe { bio::direct(self.bio.into_raw().as_ptr(), device.as_ptr()) };
+        unsafe { bio::direct(self.bio.into_raw().as_ptr(), device.as_ptr(), failfast) };
         Mapped(bindings::DM_MAPIO_REMAPPED, PhantomData)
     }
 
@@ -238,6 +253,11 @@ impl<'a, T: Target> Completed<'a, T> {
     /// The length in bytes, 0 of a flush.
     pub(crate) fn bytes(&self) -> u32 {
         self.bio.bytes()
+    }
+
+    /// Whether device mapper takes bios back now: see [`Self::push_back`]. Any context.
+    pub(crate) fn can_push_back(&self) -> bool {
+        self.bio.can_push_back()
     }
 
     /// Lets the bio end, with this status.

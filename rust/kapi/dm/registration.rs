@@ -2,10 +2,10 @@
 
 //! How device mapper calls a target.
 
-use super::{bios::PerBio, Args, Completed, Events, Incoming, Refusal, Table, Target};
+use super::{bios::PerBio, Args, Completed, Events, Incoming, Member, Refusal, Table, Target};
 use crate::{
     bindings,
-    kapi::{bio::Status, text::Cut},
+    kapi::{bio::Status, mm::NoIo, text::Cut},
 };
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
@@ -20,15 +20,24 @@ use kernel::{
 pub(super) struct Private<T: Target> {
     target: Arc<T>,
     events: Arc<Events>,
-    devices: KVec<NonNull<bindings::dm_dev>>,
+    devices: KVec<Member>,
+    ti: NonNull<bindings::dm_target>,
 }
 
 impl<T: Target> Private<T> {
-    /// The block device with this number, in the order in which they were opened.
-    pub(super) fn device(&self, number: usize) -> Option<NonNull<bindings::block_device>> {
-        let dev = self.devices.get(number)?;
+    /// The block device with this number, in the order in which they were opened, and whether its
+    /// bios are to fail fast.
+    pub(super) fn device(&self, number: usize) -> Option<(NonNull<bindings::block_device>, bool)> {
+        let member = self.devices.get(number)?;
         // SAFETY: The devices are put in the destructor only, and are valid until then.
-        NonNull::new(unsafe { (*dev.as_ptr()).bdev })
+        let bdev = NonNull::new(unsafe { (*member.dev.as_ptr()).bdev })?;
+        Some((bdev, member.failfast))
+    }
+
+    /// Whether a suspend without flush is under way, in which bios can be given back.
+    pub(super) fn takes_back(&self) -> bool {
+        // SAFETY: The target is valid until the end of the destructor.
+        unsafe { bindings::dm_noflush_suspending(self.ti.as_ptr()) != 0 }
     }
 }
 
@@ -54,6 +63,10 @@ unsafe impl<T: Target> Sync for Registration<T> {}
 
 impl<T: Target> Registration<T> {
     /// Registers the target. May sleep.
+    ///
+    /// To be part of the module's own state, which is dropped only when no target is left (each
+    /// holds a reference to the module), and to be the last in it to be made: from then on targets
+    /// come, which a failed module init would not wait for.
     pub(crate) fn new(
         context: Arc<T::Context>,
         module: &'static ThisModule,
@@ -87,6 +100,8 @@ struct Vtable<T: Target>(PhantomData<T>);
 
 impl<T: Target> Vtable<T> {
     fn target_type(module: &'static ThisModule) -> bindings::target_type {
+        // Device mapper aligns per-bio data like a `struct dm_target_io`.
+        const { assert!(align_of::<PerBio<T>>() <= align_of::<u64>()) };
         bindings::target_type {
             features: T::FEATURES.into(),
             name: T::NAME.as_char_ptr(),
@@ -177,6 +192,7 @@ impl<T: Target> Vtable<T> {
                     target,
                     events,
                     devices: table.devices,
+                    ti,
                 },
             )),
             Err(refusal) => {
@@ -187,8 +203,8 @@ impl<T: Target> Vtable<T> {
         }
     }
 
-    fn put_devices(ti: NonNull<bindings::dm_target>, devices: KVec<NonNull<bindings::dm_dev>>) {
-        for dev in devices {
+    fn put_devices(ti: NonNull<bindings::dm_target>, devices: KVec<Member>) {
+        for Member { dev, .. } in devices {
             // SAFETY: Got by `Table::get_device` for this target, and put only once.
             unsafe { bindings::dm_put_device(ti.as_ptr(), dev.as_ptr()) };
         }
@@ -205,6 +221,7 @@ impl<T: Target> Vtable<T> {
             target,
             events,
             devices,
+            ..
         } = KBox::into_inner(private);
         events.silence();
         // The devices' last references are put by device mapper, not by whatever the target has of
@@ -273,6 +290,8 @@ impl<T: Target> Vtable<T> {
     ///
     /// As for `presuspend`.
     unsafe extern "C" fn resume(ti: *mut bindings::dm_target) {
+        // What the target allocates must not wait for I/O to its own device, still suspended.
+        let _noio = NoIo::new();
         // SAFETY: The target is live.
         T::resume(&unsafe { Self::private(ti) }.target);
     }
@@ -360,7 +379,7 @@ impl<T: Target> Vtable<T> {
                 return Err(ENOTTY);
             }
             let number = T::ioctl_device(&private.target)?;
-            let device = private.device(number).ok_or(EIO)?;
+            let (device, _) = private.device(number).ok_or(EIO)?;
             // SAFETY: `bdev` is the caller's variable; the device and the target are valid.
             unsafe {
                 *bdev = device.as_ptr();
@@ -382,7 +401,7 @@ impl<T: Target> Vtable<T> {
         // SAFETY: The target is live.
         let private = unsafe { Self::private(ti) };
         let Some(callout) = callout else { return 0 };
-        for dev in &private.devices {
+        for Member { dev, .. } in &private.devices {
             // SAFETY: The callee is device mapper's own, the devices are the target's.
             let result = unsafe { callout(ti, dev.as_ptr(), (*ti).begin, (*ti).len, data) };
             if result != 0 {

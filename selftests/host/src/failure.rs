@@ -3,7 +3,7 @@
 //! Whose fault an error is. The numbers are written out here, as in `include/linux/blk_types.h`, to
 //! check the names.
 
-use crate::policy::failure::{is_try, judge, name, tries, Verdict};
+use crate::policy::failure::{is_answer, is_hopeless, judge, name, Verdict};
 
 /// What `blk_path_error()` says of a status.
 fn blk_path_error(status: u8) -> bool {
@@ -61,26 +61,26 @@ fn more_errors_are_the_lus_than_by_blk_path_error_but_only_those_named() {
 #[test]
 fn each_path_is_tried_four_times() {
     for paths in 1..=64 {
-        assert_eq!(tries(paths, false), 4 * paths);
+        let most = 4 * paths as u16;
+        assert!(!is_hopeless(paths, most, 0));
+        assert!(is_hopeless(paths, most + 1, 0));
     }
 }
 
 #[test]
-fn a_busy_path_is_tried_more_often_than_any_failed_one() {
+fn waiting_has_an_end_of_its_own() {
     for paths in 1..=64 {
-        assert_eq!(tries(paths, true), 500);
-        assert!(tries(paths, true) > tries(paths, false));
+        assert!(!is_hopeless(paths, 0, 500));
+        assert!(is_hopeless(paths, 0, 501));
+        assert!(!is_hopeless(paths, 4 * paths as u16, 500));
     }
 }
 
 #[test]
-fn an_error_of_the_transport_is_no_try() {
-    // TIMEOUT, TRANSPORT, OFFLINE.
-    let no_tries: Vec<u8> = (0..=u8::MAX).filter(|&status| !is_try(status)).collect();
-    assert_eq!(no_tries, [2, 4, 16]);
-    assert!(no_tries
-        .iter()
-        .all(|&status| judge(status) == Verdict::Path));
+fn a_probe_is_answered_by_success_or_by_an_error_of_the_medium() {
+    // OK, RESV_CONFLICT, MEDIUM, PROTECTION.
+    let answers: Vec<u8> = (0..=u8::MAX).filter(|&status| is_answer(status)).collect();
+    assert_eq!(answers, [0, 6, 7, 8]);
 }
 
 #[test]
