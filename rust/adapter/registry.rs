@@ -16,8 +16,8 @@ use kernel::{
 
 /// All adapters of the module.
 ///
-/// The lock is taken under the RTNL. So under it the RTNL must not be taken, nor anything waited for
-/// that takes it; nor must memory be waited for that only I/O can free ([`NoIo`]).
+/// The lock is taken under the RTNL. So under it the RTNL must not be taken, nor anything waited
+/// for that takes it; nor must memory be waited for that only I/O can free ([`NoIo`]).
 #[pin_data]
 pub(crate) struct Adapters {
     #[pin]

@@ -140,8 +140,8 @@ impl Bond {
         self.primary.store(number as u32, Relaxed);
     }
 
-    /// Makes the path primary that goes by this name, or `major:minor`. Looks nothing up: sysfs must
-    /// not wait for I/O, for the end of a suspend waits for it.
+    /// Makes the path primary that goes by this name, or `major:minor`. Looks nothing up: sysfs
+    /// must not wait for I/O, for the end of a suspend waits for it.
     pub(super) fn set_primary_named(&self, name: &[u8]) -> Result {
         self.set_primary(self.path_known(name)?.number());
         Ok(())

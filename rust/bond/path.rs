@@ -163,8 +163,8 @@ impl Path {
         self.adapter().is_none_or(Adapter::has_link)
     }
 
-    /// Begins the path's life in a bond: it hears of its link from now on, and fails if it has none.
-    /// May sleep.
+    /// Begins the path's life in a bond: it hears of its link from now on, and fails if it has
+    /// none. May sleep.
     pub(super) fn begin(this: &Arc<Self>, bond: &Arc<Bond>) -> Result {
         *this.bond.lock() = Some(bond.clone());
         if let Some(adapter) = this.adapter() {
@@ -207,7 +207,8 @@ impl Path {
         }
     }
 
-    /// Lets the path be probed after this many milliseconds, or earlier if that was so. Any context.
+    /// Lets the path be probed after this many milliseconds, or earlier if that was so. Any
+    /// context.
     pub(super) fn probe_by(self: &Arc<Self>, ms: u32) {
         enqueue_delayed(self, msecs_to_jiffies(ms));
     }

@@ -33,7 +33,7 @@ pub(crate) fn choose(bond: DevT, path: DevT, bytes: u32) {
         rust_do_trace_dm_bond_choose,
         bond: bond.0,
         path: path.0,
-        bytes: bytes
+        size: bytes
     );
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn requeue(bond: DevT, path: DevT, bytes: u32, status: Status) {
         rust_do_trace_dm_bond_requeue,
         bond: bond.0,
         path: path.0,
-        bytes: bytes,
+        size: bytes,
         status: status.code().into()
     );
 }

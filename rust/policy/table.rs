@@ -140,8 +140,8 @@ impl fmt::Display for Dest {
         match self {
             Self::Ip(address) => {
                 // Lest eight groups of two digits be read again as a port's name.
-                if matches!(address, IpAddr::V6(v6) if v6.segments().iter().all(|s| (0x10..=0xff).contains(s)))
-                {
+                let two = |group: &u16| (0x10..=0xff).contains(group);
+                if matches!(address, IpAddr::V6(v6) if v6.segments().iter().all(two)) {
                     f.write_str("0")?;
                 }
                 core::fmt::Display::fmt(address, f)
