@@ -10,7 +10,7 @@ all: modules
 modules modules_install clean:
 	@[ -e "$(KDIR)/rust/libkernel.rmeta" ] || [ $@ = clean ] || { \
 		echo "KDIR=$(KDIR) has no Rust metadata; see 'make help'" >&2; exit 1; }
-	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $(if $(filter %install,$@),CONFIG_MODULE_SIG_ALL=) $@
 
 install: modules_install
 

@@ -7,7 +7,7 @@ use crate::{
     kapi::sysfs::{Attributes, Directory, File, Plain},
     policy::{
         health::Why,
-        table::{number, Features, MAX_MS},
+        table::{number, MAX_MS},
     },
 };
 use kernel::{prelude::*, str::kstrtobool_bytes, sync::Arc};
@@ -65,17 +65,11 @@ impl Bond {
             }
         }
     }
+}
 
-    fn tune_number(
-        self: &Arc<Self>,
-        text: &[u8],
-        least: u32,
-        set: impl FnOnce(&mut Features, u32),
-    ) -> Result {
-        let value = number("value", text, least, MAX_MS).map_err(|fault| errno(&fault))?;
-        self.tune(|features| set(features, value));
-        Ok(())
-    }
+/// Reads a time.
+fn milliseconds(text: &[u8], least: u32) -> Result<u32> {
+    number("value", text, least, MAX_MS).map_err(|fault| errno(&fault))
 }
 
 impl Attributes for Arc<Bond> {
@@ -101,19 +95,26 @@ impl Attributes for Arc<Bond> {
             },
             |bond, text| {
                 let queue = kstrtobool_bytes(text)?;
-                bond.tune(|features| features.queue_if_no_path = queue);
+                bond.tune_queueing(|features| features.queue_if_no_path = queue);
                 Ok(())
             },
         ),
         File::write(
             c"no_path_timeout_ms",
             |bond, out| out.write_fmt(fmt!("{}", bond.features().no_path_timeout_ms)),
-            |bond, text| bond.tune_number(text, 0, |features, ms| features.no_path_timeout_ms = ms),
+            |bond, text| {
+                let ms = milliseconds(text, 0)?;
+                bond.tune_queueing(|features| features.no_path_timeout_ms = ms);
+                Ok(())
+            },
         ),
         File::write(
             c"probe_ms",
             |bond, out| out.write_fmt(fmt!("{}", bond.features().probe_ms)),
-            |bond, text| bond.tune_number(text, 1, |features, ms| features.probe_ms = ms),
+            |bond, text| {
+                bond.set_probe_ms(milliseconds(text, 1)?);
+                Ok(())
+            },
         ),
         File::read(c"lu_id", |bond, out| match &bond.lu_id {
             Some(id) => out.write_fmt(fmt!("{}", id)),

@@ -54,8 +54,8 @@ impl Bond {
 
     fn obey_verb(self: &Arc<Self>, verb: &[u8]) -> Result {
         match verb {
-            b"queue_if_no_path" => self.tune(|features| features.queue_if_no_path = true),
-            b"fail_if_no_path" => self.tune(|features| features.queue_if_no_path = false),
+            b"queue_if_no_path" => self.tune_queueing(|features| features.queue_if_no_path = true),
+            b"fail_if_no_path" => self.tune_queueing(|features| features.queue_if_no_path = false),
             _ => return Err(EINVAL),
         }
         Ok(())
@@ -105,27 +105,26 @@ impl Bond {
             .ok_or(EINVAL)
     }
 
-    /// Changes what is tuned, and lets it count at once.
-    ///
-    /// Whoever says anything of queueing has the present outage in mind: its time starts again.
-    pub(super) fn tune(self: &Arc<Self>, change: impl FnOnce(&mut Features)) {
+    /// Changes whether and how long I/O waits for a path. Whoever does has the present outage in
+    /// mind: its time starts again.
+    pub(super) fn tune_queueing(self: &Arc<Self>, change: impl FnOnce(&mut Features)) {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        let probe_ms = inner.features.probe_ms;
         change(&mut inner.features);
-        if inner.features.probe_ms == probe_ms {
-            inner.expired = false;
-            if inner.in_use == 0 {
-                inner.without_path_since = Some(Instant::now());
-            }
-            self.watch_for_path(inner);
-            self.kick();
-            return;
+        inner.expired = false;
+        if inner.in_use == 0 {
+            inner.without_path_since = Some(Instant::now());
         }
-        drop(guard);
+        self.watch_for_path(inner);
+        self.kick();
+    }
+
+    /// Changes how often failed paths are probed.
+    pub(super) fn set_probe_ms(self: &Arc<Self>, probe_ms: u32) {
+        self.inner.lock().features.probe_ms = probe_ms;
         for path in &self.paths {
             if self.wants_probe(path.number()) {
-                path.probe_at(self.features().probe_ms);
+                path.probe_at(probe_ms);
             }
         }
     }

@@ -8,7 +8,11 @@
 
 use super::{works, Bond, Inner, Path};
 use crate::{
-    kapi::{dm::PathEvent, trace, workqueue::rearm},
+    kapi::{
+        dm::PathEvent,
+        trace,
+        workqueue::{enqueue, rearm},
+    },
     policy::{
         health::{Change, Health, State, Why},
         table::Features,
@@ -18,7 +22,7 @@ use kernel::{
     prelude::*,
     sync::{atomic::Relaxed, Arc},
     time::{msecs_to_jiffies, Instant},
-    workqueue::{self, WorkItem},
+    workqueue::WorkItem,
 };
 
 impl Bond {
@@ -70,8 +74,7 @@ impl Bond {
 
     /// Lets the outside be told. Any context.
     pub(super) fn announce(self: &Arc<Self>) {
-        // Already queued is as good: it has not looked yet. The system's queue, for it allocates.
-        let _ = workqueue::system_unbound().enqueue::<_, { works::ANNOUNCE }>(self.clone());
+        enqueue::<_, { works::ANNOUNCE }>(self);
     }
 
     /// Takes a path out of use. Any context.

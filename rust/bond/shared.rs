@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     io: OwnedQueue,
     /// Probes paths: what waits for answers must not hold up the I/O.
     probes: OwnedQueue,
+    /// Tells the outside: what needs memory, and may wait for I/O to get it.
+    events: OwnedQueue,
     /// The devices that are paths, and of which bonds.
     #[pin]
     claims: Mutex<KVec<(DevT, DevT)>>,
@@ -35,13 +37,15 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(adapters: Arc<Adapters>) -> Result<Arc<Self>> {
-        let io = OwnedQueue::new(c"dm_bond_io")?;
-        let probes = OwnedQueue::new(c"dm_bond_probe")?;
+        let io = OwnedQueue::new(c"dm_bond_io", true)?;
+        let probes = OwnedQueue::new(c"dm_bond_probe", true)?;
+        let events = OwnedQueue::new(c"dm_bond_event", false)?;
         Arc::pin_init(
             pin_init!(Self {
                 adapters,
                 io,
                 probes,
+                events,
                 claims <- new_mutex!(KVec::new(), "Shared::claims"),
                 published <- new_mutex!(KVec::new(), "Shared::published"),
             }),
@@ -115,6 +119,12 @@ impl OnQueue<{ works::RETRY_LATER }> for Bond {
 impl OnQueue<{ works::NO_PATH }> for Bond {
     fn queue(&self) -> &OwnedQueue {
         &self.shared.io
+    }
+}
+
+impl OnQueue<{ works::ANNOUNCE }> for Bond {
+    fn queue(&self) -> &OwnedQueue {
+        &self.shared.events
     }
 }
 

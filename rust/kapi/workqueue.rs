@@ -26,14 +26,18 @@ unsafe impl Send for OwnedQueue {}
 unsafe impl Sync for OwnedQueue {}
 
 impl OwnedQueue {
-    /// Makes an unbound queue that goes on under memory pressure (it has a rescuer thread), so that
-    /// I/O may wait for what is queued here. May sleep.
-    pub(crate) fn new(name: &'static CStr) -> Result<Self> {
+    /// Makes an unbound queue. With `reclaim` it goes on under memory pressure, by a thread of its
+    /// own, so that I/O may wait for what is queued there. May sleep.
+    pub(crate) fn new(name: &'static CStr, reclaim: bool) -> Result<Self> {
+        let reclaim = match reclaim {
+            true => bindings::wq_flags_WQ_MEM_RECLAIM,
+            false => 0,
+        };
         // SAFETY: `name` is a NUL-terminated string; the callee copies it.
         let queue = unsafe {
             bindings::dm_bond_alloc_workqueue(
                 name.as_char_ptr(),
-                bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_MEM_RECLAIM,
+                bindings::wq_flags_WQ_UNBOUND | reclaim,
             )
         };
         // INVARIANT: The queue is new, and `Self` is its only owner.
