@@ -8,6 +8,7 @@
 //! | [`adapter`] | network adapters, and word of their links |
 //! | [`bond`] | the target |
 //! | [`kapi`] | safe faces of C interfaces; the only `unsafe` code |
+//! | [`miniport`] | the drivers below that know the adapter of a path |
 //! | [`policy`] | decisions; also compiled and tested on the host |
 
 use kernel::{fmt, prelude::*};
@@ -16,12 +17,14 @@ mod adapter;
 mod bindings;
 mod bond;
 mod kapi;
+mod miniport;
 #[forbid(unsafe_code)]
 mod policy;
 
 use adapter::Adapters;
 use bond::{Bond, Shared};
-use kapi::{dm::Registration, netdev::Watch};
+use kapi::{dm::Registration, global::Published, netdev::Watch};
+use miniport::{Miniports, MINIPORTS};
 
 module! {
     type: DmBond,
@@ -32,21 +35,25 @@ module! {
     alias: ["dm-bond"],
 }
 
-/// The module. What it has is dropped in this order: no new bonds, then no word of links.
+/// The module. What it has is dropped in this order: no new bonds, then no word of links, then no
+/// miniports.
 #[pin_data]
 struct DmBond {
     #[pin]
     target: Registration<Bond>,
     #[pin]
     watch: Watch<Adapters>,
+    miniports: Published<Miniports>,
 }
 
 impl kernel::InPlaceModule for DmBond {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(move || {
             let adapters = Adapters::new(module)?;
-            let shared = Shared::new(adapters.clone())?;
+            let miniports = Miniports::new()?;
+            let shared = Shared::new(adapters.clone(), miniports.clone())?;
             Ok(try_pin_init!(Self {
+                miniports: MINIPORTS.publish(miniports)?,
                 watch <- Watch::new(adapters),
                 target <- Registration::new(shared, module),
             }))

@@ -13,17 +13,14 @@ pub(crate) use registry::{Adapters, Lease};
 
 use crate::{
     bond::Path,
-    kapi::{
-        mm::NoIo,
-        netdev::{Name, NetDevice, Slot},
-    },
+    kapi::netdev::{Name, NetDevice, Slot},
 };
 use kernel::{
-    fmt, new_mutex,
+    fmt, new_spinlock_irq,
     prelude::*,
     sync::{
         atomic::{Atomic, AtomicFlag, Full, Relaxed},
-        Arc, Mutex,
+        Arc, SpinLockIrq,
     },
 };
 
@@ -36,7 +33,7 @@ pub(crate) struct Adapter {
     /// How often the link was lost.
     failures: Atomic<u64>,
     #[pin]
-    inner: Mutex<Inner>,
+    inner: SpinLockIrq<Inner>,
 }
 
 struct Inner {
@@ -54,7 +51,7 @@ impl Adapter {
                 netdev: Slot::new(),
                 link: AtomicFlag::new(false),
                 failures: Atomic::new(0),
-                inner <- new_mutex!(
+                inner <- new_spinlock_irq!(
                     Inner { name, paths: KVec::new(), bytes_before: 0 },
                     "Adapter::inner"
                 ),
@@ -68,29 +65,46 @@ impl Adapter {
         self.netdev.with(|dev| dev.is_some_and(NetDevice::has_link))
     }
 
-    /// Writes the name of the network device. May sleep.
+    /// Writes the name of the network device.
     pub(crate) fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         self.inner.lock().name.write(out)
     }
 
-    /// Takes in what is known of the link now, and tells the paths. May sleep, but not for I/O.
+    /// Takes in what is known of the link now, and tells the paths. Any context.
     fn link_is(&self, up: bool) {
         if self.link.xchg(up, Full) && !up {
             self.failures.add(1, Relaxed);
         }
-        for path in &self.inner.lock().paths {
-            path.link_changed(up);
-        }
+        self.each_path(|path| path.link_changed(up));
+    }
+
+    /// Calls a function with each path over this adapter, of all bonds. It must not sleep. Any
+    /// context.
+    pub(crate) fn each_path(&self, mut f: impl FnMut(&Arc<Path>)) {
+        self.inner.lock().paths.iter().for_each(&mut f);
     }
 
     /// Lets a path hear of the link. May sleep.
     pub(crate) fn join(&self, path: &Arc<Path>) -> Result {
-        // The lock is taken under the RTNL, which must not wait for I/O.
-        let _noio = NoIo::new();
-        Ok(self.inner.lock().paths.push(path.clone(), GFP_KERNEL)?)
+        let mut room = KVec::new();
+        loop {
+            let mut inner = self.inner.lock();
+            if inner.paths.len() < room.capacity() {
+                // What moves over fits, for it is one less than there is room for.
+                for other in inner.paths.drain_all() {
+                    let _ = room.push_within_capacity(other);
+                }
+                let _ = room.push_within_capacity(path.clone());
+                core::mem::swap(&mut inner.paths, &mut room);
+                return Ok(());
+            }
+            let needed = inner.paths.len() + 1;
+            drop(inner);
+            room.reserve(needed, GFP_KERNEL)?;
+        }
     }
 
-    /// Ends that. When it returns no word of the link is under way to the path. May sleep.
+    /// Ends that. When it returns no word of the link is under way to the path.
     pub(crate) fn leave(&self, path: &Arc<Path>) {
         let mut inner = self.inner.lock();
         let before = inner.paths.len();

@@ -116,6 +116,14 @@ impl Attributes for Arc<Bond> {
                 Ok(())
             },
         ),
+        File::write(
+            c"abort_ms",
+            |bond, out| out.write_fmt(fmt!("{}", bond.features().abort_ms)),
+            |bond, text| {
+                bond.set_abort_ms(milliseconds(text, 0)?);
+                Ok(())
+            },
+        ),
         File::read(c"lu_id", |bond, out| match &bond.lu_id {
             Some(id) => out.write_fmt(fmt!("{}", id)),
             None => Ok(()),
@@ -160,7 +168,7 @@ impl Attributes for Member {
             Some(dest) => out.write_fmt(fmt!("{}", dest)),
             None => Ok(()),
         }),
-        File::read(c"miniport", |_, out| out.write_str("generic")),
+        File::read(c"miniport", |member, out| member.path.write_miniport(out)),
         File::read(c"mean_io_bytes", |member, out| {
             let counters = member.path.counters();
             let mean = counters.bytes().checked_div(counters.ios()).unwrap_or(0);

@@ -110,6 +110,7 @@ impl Bond {
                 live: AtomicFlag::new(false),
                 policy: Atomic::new(head.policy as u32),
                 primary: Atomic::new(0),
+                preferred: Atomic::new(Self::NONE_PREFERRED),
                 tickets: Atomic::new(0),
                 inner <- new_spinlock_irq!(inner, "Bond::inner"),
                 tree <- new_mutex!(None, "Bond::tree"),

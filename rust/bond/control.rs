@@ -119,6 +119,11 @@ impl Bond {
         self.kick();
     }
 
+    /// Changes how long a link may be lost before the commands on it are called back.
+    pub(super) fn set_abort_ms(&self, abort_ms: u32) {
+        self.inner.lock().features.abort_ms = abort_ms;
+    }
+
     /// Changes how often failed paths are probed.
     pub(super) fn set_probe_ms(self: &Arc<Self>, probe_ms: u32) {
         self.inner.lock().features.probe_ms = probe_ms;
@@ -132,11 +137,13 @@ impl Bond {
     pub(super) fn set_policy(&self, name: &[u8]) -> Result {
         let policy = Policy::named(name).map_err(|fault| errno(&fault))?;
         self.policy.store(policy as u32, Relaxed);
+        self.prefer_none();
         Ok(())
     }
 
     pub(super) fn set_primary(&self, number: usize) {
         self.primary.store(number as u32, Relaxed);
+        self.prefer_none();
     }
 
     /// Makes the path primary that goes by this name, or `major:minor`. Looks nothing up: sysfs
@@ -159,6 +166,7 @@ impl Bond {
         for (path, share) in self.paths.iter().zip(shares) {
             path.set_share(*share);
         }
+        self.prefer_none();
         Ok(())
     }
 

@@ -35,7 +35,7 @@ impl Bond {
     }
 
     /// Changes a path's health, and does what follows from that. Any context.
-    fn change(
+    pub(super) fn change(
         this: &Arc<Self>,
         number: usize,
         change: impl FnOnce(&mut Health) -> Change,
@@ -84,11 +84,18 @@ impl Bond {
         {
             this.paths[number].probe_by(this.features().probe_ms);
         }
+        match why {
+            // What is out on a dead link is called back, even if the path had failed before.
+            Why::Link => this.paths[number].abort_in(this.features().abort_ms),
+            Why::Administrator => this.prefer_none(),
+            Why::Io(_) | Why::Miniport => {}
+        }
     }
 
     /// Takes a path into use, on an administrator's word. Any context.
     pub(super) fn reinstate(this: &Arc<Self>, number: usize) {
         Self::change(this, number, Health::reinstate);
+        this.prefer_none();
     }
 
     /// Whether a path is out of use and to be probed. Any context.

@@ -32,6 +32,9 @@ const BUSY_MS: u32 = 10;
 pub(crate) struct Trip {
     /// The path that has it.
     path: Option<u8>,
+    /// The path's epoch when it was sent: if that has passed, the I/O was voided, and a success is
+    /// none.
+    epoch: u32,
     /// How often it came back with an error that may be its own.
     tries: u16,
     /// How often it came back for want of something.
@@ -76,12 +79,13 @@ impl Bond {
     fn choose(this: &Arc<Self>) -> Option<usize> {
         // Each round ends the use of a path, but for those that come back meanwhile.
         for _ in 0..=this.paths.len() {
-            let number = match this.policy() {
-                Policy::Static => {
+            let number = match (this.preferred(), this.policy()) {
+                (Some(number), _) => Some(number),
+                (None, Policy::Static) => {
                     let shares = this.paths.iter().map(|path| path.share_in_use());
                     choose::by_share(shares, this.tickets.fetch_add(1, Relaxed))
                 }
-                Policy::Primary => this.carrier(),
+                (None, Policy::Primary) => this.carrier(),
             }?;
             if this.paths[number].has_link() {
                 return Some(number);
@@ -99,17 +103,18 @@ impl Bond {
     }
 
     /// Takes down that an I/O goes to a path.
-    fn sent(&self, number: usize, bytes: u32) {
+    fn sent(&self, number: usize, bytes: u32, trip: &mut Trip) {
         let path = &self.paths[number];
         path.counters().sent(bytes);
+        trip.path = Some(number as u8);
+        trip.epoch = path.epoch();
         trace::choose(self.events.device(), path.dev(), bytes);
     }
 
     /// A new I/O.
     pub(super) fn begin_io<'a>(this: &Arc<Self>, mut bio: Incoming<'a, Self>) -> Mapped<'a> {
         if let Some(number) = Self::choose(this) {
-            this.sent(number, bio.bytes());
-            bio.data().path = Some(number as u8);
+            this.sent(number, bio.bytes(), bio.data());
             return bio.remap(number);
         }
         let can_push_back = bio.can_push_back();
@@ -128,8 +133,7 @@ impl Bond {
     /// An I/O that waited.
     fn resume_io(this: &Arc<Self>, mut bio: Owned<Self>) {
         if let Some(number) = Self::choose(this) {
-            this.sent(number, bio.bytes());
-            bio.data().path = Some(number as u8);
+            this.sent(number, bio.bytes(), bio.data());
             return bio.submit(number);
         }
         let can_push_back = bio.can_push_back();
@@ -155,7 +159,10 @@ impl Bond {
         let counters = path.counters();
         counters.returned(bio.bytes());
         let verdict = failure::judge(status.code());
+        let voided = bio.data().epoch != path.epoch();
         match verdict {
+            // Its driver had only emptied its queue.
+            Verdict::Success if voided => {}
             Verdict::Success => {
                 counters.succeeded(bio.bytes());
                 return bio.done(status);

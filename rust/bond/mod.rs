@@ -10,6 +10,7 @@
 //! | [`failover`] | paths that fail and come back, and who is told |
 //! | [`io`] | the way of an I/O |
 //! | [`path`] | one way to the LU |
+//! | [`port`] | a path and its miniport |
 //! | [`shared`] | what all bonds share |
 //!
 //! # Who waits, and who wakes it
@@ -25,6 +26,7 @@ mod control;
 mod failover;
 mod io;
 mod path;
+mod port;
 mod shared;
 
 pub(crate) use path::Path;
@@ -78,6 +80,8 @@ pub(crate) struct Bond {
     policy: Atomic<u32>,
     /// The number of the primary path.
     primary: Atomic<u32>,
+    /// The number of the path that a miniport wants new I/O to take, or [`Self::NONE_PREFERRED`].
+    preferred: Atomic<u32>,
     /// Counts the choices by share.
     tickets: Atomic<u32>,
     #[pin]
@@ -140,6 +144,27 @@ enum Gate {
 }
 
 impl Bond {
+    /// No path's number.
+    const NONE_PREFERRED: u32 = u32::MAX;
+
+    /// The path that a miniport wants new I/O to take, while it is in use.
+    fn preferred(&self) -> Option<usize> {
+        let number = self.preferred.load(Relaxed) as usize;
+        self.paths.get(number)?.is_in_use().then_some(number)
+    }
+
+    /// Lets the policy choose again, rather than a miniport.
+    fn prefer_none(&self) {
+        self.preferred.store(Self::NONE_PREFERRED, Relaxed);
+    }
+
+    /// Prints a line in the log, unless there were many. Any context.
+    fn warn(&self, what: fmt::Arguments<'_>) {
+        if self.log.allows(c"dm_bond") {
+            pr_warn!("bond {}: {}\n", self.events.device(), what);
+        }
+    }
+
     fn policy(&self) -> Policy {
         Policy::from_u8(self.policy.load(Relaxed) as u8)
     }

@@ -10,6 +10,7 @@ use crate::{
     adapter::{Adapter, Lease},
     kapi::{
         block::{BlockDevice, DevT, Probe},
+        miniport::Binding,
         workqueue::{enqueue_delayed, rearm, stop_delayed},
     },
     policy::{
@@ -23,8 +24,8 @@ use kernel::{
     prelude::*,
     str::CString,
     sync::{
-        atomic::{Atomic, Relaxed},
-        Arc, Mutex, SpinLockIrq,
+        atomic::{Acquire, Atomic, Full, Relaxed},
+        Arc, Mutex, SetOnce, SpinLockIrq,
     },
     time::{delay::fsleep, msecs_to_jiffies, Delta},
     workqueue::{DelayedWork, WorkItem},
@@ -37,26 +38,40 @@ pub(crate) struct Path {
     device: BlockDevice,
     /// The device's name in `/sys/block`.
     name: CString,
-    adapter: Option<Lease>,
-    dest: Option<Dest>,
+    /// As the table line names them, or else as a miniport does.
+    adapter: SetOnce<Lease>,
+    dest: SetOnce<Dest>,
     claim: Claim,
     /// A [`State`]: what the bond's lock guards, to be read without it.
     state: Atomic<u32>,
     /// Its part of the load when all paths are in use, in permille. Written under the bond's lock.
     share: Atomic<u32>,
     counters: Counters,
+    /// How often what was out on the path was voided: see [`Trip`](super::io::Trip).
+    epoch: Atomic<u32>,
     /// The bond, from its birth to its end.
     #[pin]
     bond: SpinLockIrq<Option<Arc<Bond>>>,
     /// Held while a probe is out.
     #[pin]
     probe: Mutex<Probe>,
+    /// The miniport that is bound to the path.
     #[pin]
-    work: DelayedWork<Path>,
+    pub(super) binding: Mutex<Option<Binding>>,
+    #[pin]
+    probe_work: DelayedWork<Path, PROBE>,
+    #[pin]
+    abort_work: DelayedWork<Path, ABORT>,
 }
 
+/// The number of the work that probes a path.
+pub(super) const PROBE: u64 = 0;
+/// The number of the work that asks for a path's pending commands.
+pub(super) const ABORT: u64 = 1;
+
 impl_has_delayed_work! {
-    impl HasDelayedWork<Self> for Path { self.work }
+    impl HasDelayedWork<Self, PROBE> for Path { self.probe_work }
+    impl HasDelayedWork<Self, ABORT> for Path { self.abort_work }
 }
 
 /// What a path is made of.
@@ -80,23 +95,33 @@ impl Path {
         let mut buf = [0; 32];
         let name = CString::try_from_fmt(fmt!("{}", device.kernel_name(&mut buf)))?;
         let probe = Probe::new(&device)?;
-        Arc::pin_init(
+        let path = Arc::pin_init(
             pin_init!(Self {
                 number,
                 device,
                 name,
-                adapter,
-                dest,
+                adapter: SetOnce::new(),
+                dest: SetOnce::new(),
                 claim,
                 state: Atomic::new(State::Active as u32),
                 share: Atomic::new(0),
                 counters: Counters::new(),
+                epoch: Atomic::new(0),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
                 probe <- new_mutex!(probe, "Path::probe"),
-                work <- new_delayed_work!("Path::work"),
+                binding <- new_mutex!(None, "Path::binding"),
+                probe_work <- new_delayed_work!("Path::probe_work"),
+                abort_work <- new_delayed_work!("Path::abort_work"),
             }),
             GFP_KERNEL,
-        )
+        )?;
+        if let Some(adapter) = adapter {
+            path.adapter.populate(adapter);
+        }
+        if let Some(dest) = dest {
+            path.dest.populate(dest);
+        }
+        Ok(path)
     }
 
     pub(super) fn number(&self) -> usize {
@@ -111,16 +136,38 @@ impl Path {
         self.device.dev()
     }
 
-    pub(super) fn name(&self) -> &CStr {
+    pub(crate) fn name(&self) -> &CStr {
         &self.name
     }
 
     pub(super) fn adapter(&self) -> Option<&Adapter> {
-        self.adapter.as_deref()
+        self.adapter.as_ref().map(core::ops::Deref::deref)
     }
 
     pub(super) fn dest(&self) -> Option<Dest> {
-        self.dest
+        self.dest.copy()
+    }
+
+    /// Takes the adapter and the address that a miniport knows, where none were given. May sleep.
+    pub(super) fn learn(this: &Arc<Self>, adapter: Option<Lease>, dest: Option<Dest>) -> Result {
+        if let Some(dest) = dest {
+            this.dest.populate(dest);
+        }
+        let learned = adapter.is_some_and(|adapter| this.adapter.populate(adapter));
+        match (learned, this.adapter()) {
+            (true, Some(adapter)) => adapter.join(this),
+            _ => Ok(()),
+        }
+    }
+
+    /// The present epoch: what is sent carries it. Pairs with [`Path::void`].
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch.load(Acquire)
+    }
+
+    /// Declares all that was sent before this call void, if it ends with success after it.
+    pub(super) fn void(&self) {
+        self.epoch.fetch_add(1, Full);
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -170,6 +217,7 @@ impl Path {
         if let Some(adapter) = this.adapter() {
             adapter.join(this)?;
         }
+        this.shared().miniports().join(this)?;
         if !this.has_link() {
             Bond::fail(bond, this.number, Why::Link);
         }
@@ -179,6 +227,9 @@ impl Path {
     /// Ends it: nothing comes from the path by itself any more. Waits for a probe that is under
     /// way. May sleep.
     pub(super) fn end(this: &Arc<Self>) {
+        // Stops what a miniport is asked, then the miniport.
+        stop_delayed::<_, ABORT>(this);
+        this.shared().miniports().leave(this);
         if let Some(adapter) = this.adapter() {
             adapter.leave(this);
         }
@@ -190,10 +241,10 @@ impl Path {
         while this.probe.try_lock().is_none() {
             fsleep(Delta::from_millis(20));
         }
-        stop_delayed(this);
+        stop_delayed::<_, PROBE>(this);
     }
 
-    fn bond(&self) -> Option<Arc<Bond>> {
+    pub(super) fn bond(&self) -> Option<Arc<Bond>> {
         self.bond.lock().clone()
     }
 
@@ -210,12 +261,12 @@ impl Path {
     /// Lets the path be probed after this many milliseconds, or earlier if that was so. Any
     /// context.
     pub(super) fn probe_by(self: &Arc<Self>, ms: u32) {
-        enqueue_delayed(self, msecs_to_jiffies(ms));
+        enqueue_delayed::<_, PROBE>(self, msecs_to_jiffies(ms));
     }
 
     /// Lets the path be probed after this many milliseconds. Any context.
     pub(super) fn probe_at(self: &Arc<Self>, ms: u32) {
-        rearm(self, msecs_to_jiffies(ms));
+        rearm::<_, PROBE>(self, msecs_to_jiffies(ms));
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -234,7 +285,7 @@ impl Path {
     }
 }
 
-impl WorkItem for Path {
+impl WorkItem<PROBE> for Path {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {

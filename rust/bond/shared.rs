@@ -3,13 +3,14 @@
 //! What all bonds share: the adapters, the queues, who claims which device, which bonds are to be
 //! seen.
 
-use super::{attributes::Tree, works, Bond, Path};
+use super::{attributes::Tree, path, works, Bond, Path};
 use crate::{
     adapter::Adapters,
     kapi::{
         block::DevT,
         workqueue::{OnQueue, OwnedQueue},
     },
+    miniport::Miniports,
 };
 use kernel::{
     new_mutex,
@@ -21,6 +22,7 @@ use kernel::{
 #[pin_data]
 pub(crate) struct Shared {
     adapters: Arc<Adapters>,
+    miniports: Arc<Miniports>,
     /// Sends I/O again.
     io: OwnedQueue,
     /// Probes paths: what waits for answers must not hold up the I/O.
@@ -36,13 +38,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(adapters: Arc<Adapters>) -> Result<Arc<Self>> {
+    pub(crate) fn new(adapters: Arc<Adapters>, miniports: Arc<Miniports>) -> Result<Arc<Self>> {
         let io = OwnedQueue::new(c"dm_bond_io", true)?;
         let probes = OwnedQueue::new(c"dm_bond_probe", true)?;
         let events = OwnedQueue::new(c"dm_bond_event", false)?;
         Arc::pin_init(
             pin_init!(Self {
                 adapters,
+                miniports,
                 io,
                 probes,
                 events,
@@ -51,6 +54,10 @@ impl Shared {
             }),
             GFP_KERNEL,
         )
+    }
+
+    pub(super) fn miniports(&self) -> &Miniports {
+        &self.miniports
     }
 
     pub(super) fn adapters(&self) -> &Arc<Adapters> {
@@ -128,7 +135,13 @@ impl OnQueue<{ works::ANNOUNCE }> for Bond {
     }
 }
 
-impl OnQueue for Path {
+impl OnQueue<{ path::PROBE }> for Path {
+    fn queue(&self) -> &OwnedQueue {
+        &self.shared().probes
+    }
+}
+
+impl OnQueue<{ path::ABORT }> for Path {
     fn queue(&self) -> &OwnedQueue {
         &self.shared().probes
     }

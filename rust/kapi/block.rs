@@ -95,6 +95,11 @@ impl BlockDevice {
         Self { _file: file, bdev }
     }
 
+    /// The device, valid as long as `self` is.
+    pub(super) fn as_ptr(&self) -> *mut bindings::block_device {
+        self.bdev.as_ptr()
+    }
+
     /// The device number.
     pub(crate) fn dev(&self) -> DevT {
         // SAFETY: Valid by the type invariant; set before a device can be opened.

@@ -7,6 +7,8 @@
 //! | [`bio`] | `include/linux/bio.h` |
 //! | [`block`] | `include/linux/blkdev.h` |
 //! | [`dm`] | `include/linux/device-mapper.h` |
+//! | [`global`] | none |
+//! | [`miniport`] | `rust/miniport/dm_bond.h` |
 //! | [`mm`] | `include/linux/sched/mm.h` |
 //! | [`netdev`] | `include/linux/netdevice.h` |
 //! | [`ratelimit`] | `include/linux/ratelimit.h` |
@@ -17,6 +19,8 @@
 pub(crate) mod bio;
 pub(crate) mod block;
 pub(crate) mod dm;
+pub(crate) mod global;
+pub(crate) mod miniport;
 pub(crate) mod mm;
 pub(crate) mod netdev;
 pub(crate) mod ratelimit;

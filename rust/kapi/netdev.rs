@@ -74,7 +74,7 @@ pub(crate) struct Name([u8; Self::SIZE]);
 
 impl Name {
     /// `IFNAMSIZ`, the NUL included.
-    const SIZE: usize = 16;
+    pub(crate) const SIZE: usize = 16;
 
     /// Takes a name; `EINVAL` if it is too long to be one.
     pub(crate) fn new(name: &CStr) -> Result<Self> {

@@ -10,7 +10,8 @@
 //!      +-----------------+---------------------------+
 //! ```
 //!
-//! A path that an administrator failed is not probed; only an administrator brings it back.
+//! A path that an administrator failed is not probed; only an administrator brings it back. One that
+//! a miniport says has failed is not probed until the miniport says that it is restored.
 
 use super::failure;
 use crate::fmt;
@@ -63,6 +64,8 @@ pub(crate) enum Why {
     Link,
     /// An I/O came back with this status.
     Io(u8),
+    /// A miniport said so.
+    Miniport,
     /// An administrator said so.
     Administrator,
 }
@@ -72,6 +75,7 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Self::Link => "link down",
             Self::Io(status) => failure::name(*status),
+            Self::Miniport => "miniport",
             Self::Administrator => "administrator",
         })
     }
@@ -91,6 +95,8 @@ pub(crate) struct Health {
     state: State,
     /// An administrator took the path out of use.
     held: bool,
+    /// A miniport says that it has failed.
+    told: bool,
     failures: u64,
     last_failure: Option<Why>,
 }
@@ -101,6 +107,7 @@ impl Health {
         Self {
             state: State::Active,
             held: false,
+            told: false,
             failures: 0,
             last_failure: None,
         }
@@ -122,12 +129,13 @@ impl Health {
 
     /// Whether a path that is not in use is to be probed.
     pub(crate) fn wants_probe(&self) -> bool {
-        self.state != State::Active && !self.held
+        self.state != State::Active && !self.held && !self.told
     }
 
     /// The path is at fault, or an administrator says so.
     pub(crate) fn fail(&mut self, why: Why) -> Change {
         self.held |= why == Why::Administrator;
+        self.told |= why == Why::Miniport;
         let was = core::mem::replace(&mut self.state, State::Failed);
         if was == State::Active {
             self.failures += 1;
@@ -144,10 +152,16 @@ impl Health {
     /// An administrator takes the path into use.
     pub(crate) fn reinstate(&mut self) -> Change {
         self.held = false;
+        self.told = false;
         self.activate()
     }
 
-    /// A probe is sent. Says whether it may be.
+    /// A miniport says that the path works again, or is gone. It is to be probed.
+    pub(crate) fn restored(&mut self) {
+        self.told = false;
+    }
+
+    /// A probe is sent. Says whether it may be. There is one at a time.
     pub(crate) fn probe_sent(&mut self) -> bool {
         let may = self.wants_probe();
         if may {

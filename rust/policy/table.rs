@@ -7,7 +7,8 @@
 //!     <#paths> { <device> <#path args> [<arg>]... }...
 //! ```
 //!
-//! Features: `queue_if_no_path`, `no_path_timeout_ms:<0..86400000>`, `probe_ms:<1..86400000>`.
+//! Features: `queue_if_no_path`, `no_path_timeout_ms:<0..86400000>`, `probe_ms:<1..86400000>`,
+//! `abort_ms:<0..86400000>`.
 //! Policies: `static`, `primary`, without arguments. Path arguments: `netdev:<name>`,
 //! `share:<1..1000>`, `dest:<address>`. Numbers are decimal, times are milliseconds.
 
@@ -65,6 +66,8 @@ pub(crate) struct Features {
     /// 0: for ever.
     pub(crate) no_path_timeout_ms: u32,
     pub(crate) probe_ms: u32,
+    /// How long a link may be lost before the commands on it are called back.
+    pub(crate) abort_ms: u32,
 }
 
 impl Default for Features {
@@ -73,6 +76,7 @@ impl Default for Features {
             queue_if_no_path: false,
             no_path_timeout_ms: 0,
             probe_ms: 1000,
+            abort_ms: 50,
         }
     }
 }
@@ -83,7 +87,8 @@ impl Features {
         let default = Self::default();
         let timeout = self.no_path_timeout_ms != default.no_path_timeout_ms;
         let probe = self.probe_ms != default.probe_ms;
-        let count = [self.queue_if_no_path, timeout, probe]
+        let abort = self.abort_ms != default.abort_ms;
+        let count = [self.queue_if_no_path, timeout, probe, abort]
             .into_iter()
             .filter(|&set| set)
             .count();
@@ -96,6 +101,9 @@ impl Features {
         }
         if probe {
             write!(out, " probe_ms:{}", self.probe_ms)?;
+        }
+        if abort {
+            write!(out, " abort_ms:{}", self.abort_ms)?;
         }
         Ok(())
     }
@@ -112,7 +120,7 @@ pub(crate) enum Dest {
 impl Dest {
     /// Reads `192.0.2.1`, `2001:db8::1`, `0x500a098012345678` or `50:0a:09:80:12:34:56:78`. (Eight
     /// groups of two digits are a port's name, though they would be an IPv6 address too.)
-    fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let hex = |digits: &[u8]| {
             digits.iter().try_fold(0u64, |number, &digit| {
                 Some((number << 4) | u64::from(char::from(digit).to_digit(16)?))
@@ -270,7 +278,7 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
 
     fn features(&mut self) -> Result<Features, Fault<'a>> {
         let mut features = Features::default();
-        let (mut queue, mut timeout, mut probe) = (false, None, None);
+        let (mut queue, mut timeout, mut probe, mut abort) = (false, None, None, None);
         for _ in 0..self.number("number of features", 0, 9)? {
             let word = self.word("feature")?.to_bytes();
             let (name, value) = split(word);
@@ -282,7 +290,10 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
                 (b"probe_ms", Some(value)) => probe
                     .replace(number("probe_ms", value, 1, MAX_MS)?)
                     .is_some(),
-                (b"max_commands" | b"abort_ms" | b"stall_ms" | b"write_hold_ms", Some(_)) => {
+                (b"abort_ms", Some(value)) => abort
+                    .replace(number("abort_ms", value, 0, MAX_MS)?)
+                    .is_some(),
+                (b"max_commands" | b"stall_ms" | b"write_hold_ms", Some(_)) => {
                     return Err(Fault::NotYet("feature", name));
                 }
                 _ => return Err(Fault::Unknown("feature", word)),
@@ -294,6 +305,7 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
         features.queue_if_no_path = queue;
         features.no_path_timeout_ms = timeout.unwrap_or(features.no_path_timeout_ms);
         features.probe_ms = probe.unwrap_or(features.probe_ms);
+        features.abort_ms = abort.unwrap_or(features.abort_ms);
         Ok(features)
     }
 

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Miniports: the drivers that know the adapter of a path, and can have its commands given back.
+//!
+//! A path without one has the generic miniport: its commands come back when the driver below gives
+//! them up, and no second copy is ever sent before that.
+
+use crate::{
+    bond::Path,
+    kapi::{
+        global::Global,
+        miniport::{Binding, Port},
+    },
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{Arc, Mutex},
+};
+
+/// What C calls find.
+pub(crate) static MINIPORTS: Global<Miniports> = Global::new();
+
+/// What a miniport says of a path.
+#[derive(Clone, Copy)]
+pub(crate) struct Word {
+    /// It failed, rather than was restored.
+    pub(crate) failed: bool,
+    /// So is everything over its adapter.
+    pub(crate) adapter: bool,
+    /// What ends with success from now on, of what was sent before, was not carried out.
+    pub(crate) voided: bool,
+}
+
+/// All miniports, and all paths they may bind to.
+///
+/// The lock is held while a miniport binds, so that it is not gone meanwhile.
+#[pin_data]
+pub(crate) struct Miniports {
+    #[pin]
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    ports: KVec<Port>,
+    paths: KVec<Arc<Path>>,
+}
+
+impl Miniports {
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        let inner = Inner {
+            ports: KVec::new(),
+            paths: KVec::new(),
+        };
+        Arc::pin_init(
+            pin_init!(Self { inner <- new_mutex!(inner, "Miniports::inner") }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Makes a miniport known, and lets it bind to the paths that there are. May sleep.
+    pub(crate) fn register(&self, port: Port) -> Result {
+        let mut inner = self.inner.lock();
+        if inner.ports.iter().any(|other| other.name() == port.name()) {
+            return Err(EEXIST);
+        }
+        inner.ports.push(port, GFP_KERNEL)?;
+        for path in &inner.paths {
+            bind(path, port);
+        }
+        Ok(())
+    }
+
+    /// Forgets a miniport, and unbinds it where it still is bound. May sleep.
+    pub(crate) fn unregister(&self, port: Port) {
+        let mut inner = self.inner.lock();
+        inner.ports.retain(|other| *other != port);
+        for path in &inner.paths {
+            path.unbind(|binding| binding.port() == port);
+        }
+    }
+
+    /// Lets miniports bind to a path, now and later. May sleep.
+    pub(crate) fn join(&self, path: &Arc<Path>) -> Result {
+        let mut inner = self.inner.lock();
+        inner.paths.push(path.clone(), GFP_KERNEL)?;
+        for port in &inner.ports {
+            bind(path, *port);
+        }
+        Ok(())
+    }
+
+    /// Ends that, and unbinds the path. May sleep.
+    pub(crate) fn leave(&self, path: &Arc<Path>) {
+        let mut inner = self.inner.lock();
+        inner.paths.retain(|other| !Arc::ptr_eq(other, path));
+        path.unbind(|_: &Binding| true);
+    }
+}
+
+/// Lets a miniport bind to a path that has none.
+fn bind(path: &Arc<Path>, port: Port) {
+    if let Err(error) = Path::bind(path, port) {
+        pr_err!(
+            "miniport {} cannot bind to {}: {:?}\n",
+            port.name(),
+            path.name(),
+            error
+        );
+    }
+}
