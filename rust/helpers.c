@@ -71,8 +71,3 @@ void dm_bond_ratelimit_init(struct ratelimit_state *rs)
 {
 	ratelimit_default_init(rs);
 }
-
-struct workqueue_struct *dm_bond_alloc_workqueue(const char *name, unsigned int flags)
-{
-	return alloc_workqueue("%s", flags, 0, name);
-}

@@ -33,7 +33,10 @@ const char *dm_bond_netdev_name(const struct net_device *dev);
 bool dm_bond_netdev_link(const struct net_device *dev);
 void dm_bond_netdev_hold(struct net_device *dev);
 void dm_bond_netdev_put(struct net_device *dev);
+/* drivers/nvme/host/nvme.h */
+struct nvme_ctrl;
+int nvme_reset_ctrl(struct nvme_ctrl *ctrl);
+
 void dm_bond_ratelimit_init(struct ratelimit_state *rs);
-struct workqueue_struct *dm_bond_alloc_workqueue(const char *name, unsigned int flags);
 
 #endif

@@ -33,11 +33,13 @@ impl OwnedQueue {
             true => bindings::wq_flags_WQ_MEM_RECLAIM,
             false => 0,
         };
-        // SAFETY: `name` is a NUL-terminated string; the callee copies it.
+        // SAFETY: The format takes one string, which `name` is, and which is copied.
         let queue = unsafe {
-            bindings::dm_bond_alloc_workqueue(
-                name.as_char_ptr(),
+            bindings::alloc_workqueue_noprof(
+                c"%s".as_char_ptr(),
                 bindings::wq_flags_WQ_UNBOUND | reclaim,
+                0,
+                name.as_char_ptr(),
             )
         };
         // INVARIANT: The queue is new, and `Self` is its only owner.
