@@ -34,7 +34,7 @@ set object 2 rectangle from pull2, graph 0 to plug2, graph 1 behind fillcolor rg
 middle1 = (pull1 + plug1) / 2
 middle2 = (pull2 + plug2) / 2
 longest(s, n) = sprintf("longest I/O %.1f s", real(word(s, 3 * n - 1)))
-full(s, n) = sprintf("≥ 80 %% speed after %s s", word(s, 3 * n))
+full(s, n) = sprintf("80 %% speed after %s s", word(s, 3 * n))
 
 # The upper panel.
 set tmargin at screen 0.81
