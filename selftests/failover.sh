@@ -186,11 +186,11 @@ scratch lu 64 discard=1
 dmsetup remove "${bond#/dev/mapper/}"
 mend_way "$a" "$lu" && mend_way "$b" "$lu"
 make_bond bond "1 probe_ms:100 static 0 2 $a 0 $b 0" || finish
-check "a discard passes" blkdiscard -l 65536 "$bond"
+check "a discard passes" blkdiscard -f -l 65536 "$bond"
 mend_way "$a" && mend_way "$b" # To the disk without discard.
 was=$(failures)
 before=$(ios)
-check "one that the device does not know is no error: discards are advice" blkdiscard -l 65536 "$bond"
+check "one that the device does not know is no error: discards are advice" blkdiscard -f -l 65536 "$bond"
 check_is "it fails no path, nor is it sent again" "$was $before 0 0" \
 	"$(failures) $(ios) $(path_file "$bond" "$a" requeued) $(path_file "$bond" "$b" requeued)"
 

@@ -15,6 +15,7 @@
 
 set -u
 export LC_ALL=C.UTF-8
+export DM_DISABLE_UDEV=1 # A guest without udevd: dmsetup makes the nodes in /dev/mapper itself.
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 . ./kernel-log.sh
 

@@ -11,8 +11,9 @@
 #   shape <i> <Mbit/s>, loss <i> <%>   a slow or a lossy cable, in both directions; 0 mends it; shape before loss
 #
 # Path i runs from our adapter eth<i>, 10.10.<i>.1, to the controller's port 10.10.<i>.2. The medium is a null_blk
-# that keeps what is written, exported by nvmet over TCP. The timers are NVMe's defaults. The kernel must have been
-# booted with nvme_core.multipath=N, or the paths hide behind one native head.
+# that keeps what is written, exported by nvmet over TCP. The timers are NVMe's defaults, unless RIG_CONNECT holds more
+# options for "nvme connect". The kernel must have been booted with nvme_core.multipath=N, or the paths hide behind one
+# native head.
 
 RIG_NS=storage
 RIG_NQN=nqn.2014-08.org.nvmexpress:dm-bond-rig
@@ -78,8 +79,9 @@ _rig_port() {
 
 _rig_connect() {
 	local i=$1 host=$2 _
+	# shellcheck disable=SC2086  # Words.
 	nvme connect -t tcp -n "$RIG_NQN" -a "10.10.$i.2" -s 4420 --host-traddr "10.10.$i.1" --host-iface "eth$i" \
-		--hostnqn "$(_rig_hostnqn "$host")" --hostid "$(_rig_hostid "$host")" >/dev/null || return
+		--hostnqn "$(_rig_hostnqn "$host")" --hostid "$(_rig_hostid "$host")" ${RIG_CONNECT-} >/dev/null || return
 	# The namespace appears when the kernel has scanned for it.
 	for _ in $(seq 100); do
 		[ -b "$(rig_path "$i" "$host" 2>/dev/null)" ] && return

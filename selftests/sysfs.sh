@@ -19,6 +19,7 @@ A=$S/paths/${KNAME[$a]}
 B=$S/paths/${KNAME[$b]}
 N=/sys/module/dm_bond/adapters/$net
 
+VALUES= # All of them, before a write that is to change none.
 shows() { check_is "${1#"$S/"} shows $2" "$2" "$(cat "$1")"; }
 all_values() { grep -r . "$S" "$N"; }
 # writes <file> <value> [<what it shows then>]
@@ -27,12 +28,14 @@ write() { printf '%b' "$2" >"$1"; }
 # refuses <file> <value> <error>: the value with escapes.
 refuses() {
 	local file=$1 value=$2 error=$3 before said
-	before=$(all_values)
+	before=$VALUES
 	if said=$(write "$file" "$value" 2>&1); then
 		fail "${file#"$S/"} refuses '${value:0:40}'"
 		note "it shows now: $(cat "$file")"
+		VALUES=$(all_values)
 	else
-		check_is "${file#"$S/"} refuses '${value:0:40}': ${said##*: }" "$error $before" "${said##*: } $(all_values)"
+		VALUES=$(all_values)
+		check_is "${file#"$S/"} refuses '${value:0:40}': ${said##*: }" "$error $before" "${said##*: } $VALUES"
 	fi
 }
 EINVAL="Invalid argument" ERANGE="Numerical result out of range"
@@ -86,6 +89,7 @@ shows "$N/bytes" $((4096 * ios))
 writes "$S/policy" primary
 shows "$A/share" 1000
 shows "$B/share" 0
+VALUES=$(all_values)
 refuses "$A/share" 500 "$EINVAL" # Not under this policy.
 writes "$S/primary" "${KNAME[$b]}"
 shows "$A/role" secondary
@@ -120,6 +124,7 @@ shows "$A/state" active
 shows "$A/share" 750
 
 # Hostile values.
+VALUES=$(all_values)
 LONG=$(printf '1%.0s' {1..5000})
 for value in '\n' ' ' x -1 +1 0x10 1.5 '1 2' '1\0' '\0' 1ms '\xff\xfe'; do
 	refuses "$S/probe_ms" "$value" "$EINVAL"

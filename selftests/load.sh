@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Verified load, sourced after lib.sh by the tests that need it.
+#
+#   load_start <name> <file> [<fio option>]...   write and verify again and again, in the background
+#   load_stop <what> <name>                      end it, check it, set LONGEST to the longest I/O in milliseconds
+#   load_stop_all                                at the end of a test that went wrong
+#
+# Each round writes all of <file> in random order at depth 64 and reads it back. Rounds have seeds of their own, so
+# that data left from an earlier round is a miscompare.
+
+LOAD_DIR=$(mktemp -d)
+at_exit rm -rf "$LOAD_DIR"
+
+load_start() {
+	local name=$1 file=$2
+	shift 2
+	rm -f "$LOAD_DIR/$name".*
+	_load_loop "$name" fio --name="$name" --filename="$file" --rw=randwrite --bs=4k --iodepth=64 --ioengine=io_uring \
+		--direct=1 --size=32M --randrepeat=0 --verify=crc32c --verify_fatal=1 --verify_state_save=0 \
+		--output-format=json "$@" &
+	echo $! >"$LOAD_DIR/$name.pid"
+	at_exit load_stop_all # Before what it runs on is removed.
+}
+
+_load_loop() {
+	local name=$1 round=0
+	shift
+	trap - EXIT TERM INT HUP
+	cd "$LOAD_DIR" || exit
+	until [ -e "$name.stop" ]; do
+		"$@" --output="$name.$round.json" >"$name.out" 2>&1 || { echo "$?" >"$name.failed"; exit 1; }
+		: $((round++))
+	done
+}
+
+load_running() { [ -e "$LOAD_DIR/$1.pid" ] && [ ! -e "$LOAD_DIR/$1.failed" ]; }
+
+# fio may print a line before the JSON.
+_load_json() { sed -n '/^{/,$p' "$LOAD_DIR/$1".*.json; }
+
+load_stop() {
+	local what=$1 name=$2 rounds errors
+	touch "$LOAD_DIR/$name.stop"
+	wait "$(cat "$LOAD_DIR/$name.pid")"
+	rm "$LOAD_DIR/$name.pid"
+	rounds=$(find "$LOAD_DIR" -name "$name.*.json" | wc -l)
+	errors=$(_load_json "$name" | jq -s 'map(.jobs[] | .error) | map(select(. != 0)) | length')
+	LONGEST=$(_load_json "$name" | jq -s 'map(.jobs[] | .write, .read | .lat_ns.max) | max / 1e6 | floor')
+	IOS=$(_load_json "$name" | jq -s 'map(.jobs[] | .write, .read | .total_ios) | add')
+	if [ -e "$LOAD_DIR/$name.failed" ] || [ "$errors" != 0 ] || [ "$rounds" = 0 ]; then
+		fail "$what: no error, no miscompare"
+		note "fio ended with $(cat "$LOAD_DIR/$name.failed" 2>/dev/null) in round $rounds"
+		head -n 5 "$LOAD_DIR/$name.out" | sed 's/^/# /'
+		return 1
+	fi
+	pass "$what: no error, no miscompare"
+	note "$what: $rounds rounds, $IOS I/Os, the longest took $LONGEST ms"
+}
+
+load_stop_all() {
+	local pid
+	for pid in "$LOAD_DIR"/*.pid; do
+		[ -e "$pid" ] || continue
+		touch "${pid%.pid}.stop"
+		pkill -TERM -P "$(cat "$pid")"
+		wait "$(cat "$pid")"
+	done
+	return 0
+}

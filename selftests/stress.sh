@@ -1,0 +1,261 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# A bond bears it for long: pulled cables, reloads and suspends under verified load, bonds that come and go while links
+# do; and nothing is left over. Small by default; FULL=1, or any of the sizes below, for more.
+#
+#   PULLS        cable pulls over NVMe/TCP, alternating adapters, by turns administratively down and carrier lost,
+#                under random writes of 4 KiB at depth 64
+#   BIG_PULLS    the same under writes of 4 MiB
+#   FS_PULLS     the same under ext4 with buffered writes, and stress-ng's file system stressors (fsstress is in no
+#                Debian package)
+#   LINK_PULLS   over paths that do not notice their link, so that the bond alone acts on it
+#   RELOADS      table reloads with suspend and resume, by turns with and without flush
+#   CYCLES       bonds created and removed while links go up and down
+#
+# NVMe's default timers would make each pull last some 20 s: its keep-alive gives up commands after 8 s, and connects
+# again every 10 s. Here both are set to 1 s; nvme.sh has the defaults.
+. ./lib.sh
+. ./load.sh
+. ./rig.sh
+
+if [ -n "${FULL-}" ]; then
+	: "${PULLS=100}" "${BIG_PULLS=20}" "${FS_PULLS=20}" "${LINK_PULLS=100}" "${RELOADS=200}" "${CYCLES=500}"
+else
+	: "${PULLS=2}" "${BIG_PULLS=1}" "${FS_PULLS=1}" "${LINK_PULLS=6}" "${RELOADS=10}" "${CYCLES=20}"
+fi
+WAYS=(admin_down admin_up cable_pull cable_plug) # To pull a cable and to put it back, twice.
+RIG_CONNECT="--keep-alive-tmo=1 --reconnect-delay=1 --ctrl-loss-tmo=-1"
+MIB=128
+
+# bond_up <device 1> <netdev 1> <device 2> <netdev 2>: sets BOND_NAME and BOND (dm-N).
+bond_up() {
+	fresh BOND_NAME
+	TABLE="0 $(blockdev --getsz "$1") bond 1 probe_ms:300 static 0 2 $1 1 netdev:$2 $3 1 netdev:$4"
+	dmsetup create "$BOND_NAME" --table "$TABLE" || return
+	BOND=dm-$(dmsetup info -c --noheadings -o minor "$BOND_NAME")
+	MEMBERS=("" "$(lsblk -dno KNAME "$1")" "$(lsblk -dno KNAME "$3")")
+}
+
+state_is() { [ "$(cat "/sys/block/$BOND/bond/paths/${MEMBERS[$1]}/state" 2>/dev/null)" = "$2" ]; }
+
+# pulls <n> <most tenths of a second that the cable is out>
+pulls() {
+	local n=$1 longest=$2 i done_=0 way slow=0 began back
+	for ((; done_ < n; done_++)); do
+		i=$((done_ % 2 + 1)) way=$((done_ / 2 % 2 * 2))
+		"${WAYS[way]}" "$i"
+		wait_for 5 state_is "$i" failed || { note "pull $done_: path $i is not failed"; break; }
+		sleep "$(bc <<<"scale=1; (1 + $RANDOM % $longest) / 10")"
+		began=$SECONDS
+		"${WAYS[way + 1]}" "$i"
+		wait_for 60 state_is "$i" active || { note "pull $done_: path $i does not come back"; break; }
+		back=$((SECONDS - began))
+		[ "$back" -le "$slow" ] || slow=$back
+	done
+	echo "$slow" >"$LOAD_DIR/slow"
+	[ "$done_" = "$n" ]
+}
+
+# clean_log: no error of the bond's, and none above it.
+clean_log() { ! log_since | grep -E "error.*(dev )?$BOND\b|EXT4-fs.*(error|abort)|Aborting journal|lost (async|sync) page write"; }
+
+idle_counters() { cat "/sys/block/$BOND/bond/paths/"*/inflight "/sys/block/$BOND/bond/queued" | xargs; }
+
+under_pulls() {
+	local what=$1 n=$2 tenths=$3
+	shift 3
+	[ "$n" -gt 0 ] || return 0
+	load_start load "/dev/mapper/$BOND_NAME" "$@"
+	sleep 2
+	check "$what: $n pulls are noticed, and the path comes back" pulls "$n" "$tenths"
+	note "a path was back after at most $(cat "$LOAD_DIR/slow") s"
+	load_stop "$what, $n pulls" load
+	check_is "$what: nothing is left in flight" "0 0 0" "$(idle_counters)"
+	note "sent again: $(cat "/sys/block/$BOND/bond/paths/"*/requeued | xargs)"
+	check "$what: no error in the log" clean_log
+}
+
+# Pages written back, metadata, renames, holes, and files checked after writing. Until it is interrupted.
+stressors() {
+	exec stress-ng --temp-path "$1" --hdd 1 --hdd-bytes 8M --hdd-opts wr-rnd,fsync --rename 1 --dentry 1 --link 1 \
+		--fallocate 1 --fallocate-bytes 4M --verify --timeout 0 --quiet
+}
+
+file_system() {
+	local mount stress
+	[ "$FS_PULLS" -gt 0 ] || return 0
+	mount=$(mktemp -d)
+	check "mkfs.ext4 on the bond" mkfs.ext4 -q -F "/dev/mapper/$BOND_NAME" || return
+	load_module ext4
+	check "it is mounted" mount -o errors=remount-ro "/dev/mapper/$BOND_NAME" "$mount" || return
+	at_exit eval "umount -l $mount 2>/dev/null; rmdir $mount"
+	stressors "$mount" >"$LOAD_DIR/stress-ng" 2>&1 &
+	stress=$!
+	at_exit eval "kill $stress 2>/dev/null; true"
+	load_start files "$mount/file" --direct=0 --ioengine=psync --fsync=64 --size=8M
+	sleep 2
+	check "ext4: $FS_PULLS pulls are noticed, and the path comes back" pulls "$FS_PULLS" 40
+	load_stop "ext4, buffered, $FS_PULLS pulls" files
+	check "ext4: the stressors are still at it" kill -0 "$stress"
+	kill -INT "$stress"
+	wait "$stress"
+	note "stress-ng: status $?" "$(head -c 500 "$LOAD_DIR/stress-ng" | tr '\n' ';')"
+	check_is "ext4: the stressors saw no error" "" "$(grep -iE "fail|error" "$LOAD_DIR/stress-ng" | head -n 5)"
+	check "ext4 is still writable" touch "$mount/last"
+	check "ext4 is unmounted" umount "$mount"
+	check "ext4 is whole" e2fsck -fn "/dev/mapper/$BOND_NAME"
+	check "ext4: no error in the log" clean_log
+}
+
+# By turns: with flush and without, the same table and one with the paths the other way round, a path just failed.
+reloads() {
+	local n=$1 i flag table
+	for ((i = 0; i < n; i++)); do
+		flag=() table=$TABLE
+		[ $((i % 2)) = 0 ] || flag=(--noflush)
+		[ $((i % 4)) -lt 2 ] || table=$(awk '{ print $1, $2, $3, $4, $5, "primary", 0, 2, $12, $13, $14, $9, $10, $11 }' <<<"$TABLE")
+		[ $((i % 5)) != 0 ] || dmsetup message "$BOND_NAME" 0 fail_path "/dev/${MEMBERS[1]}"
+		if ! dmsetup load "$BOND_NAME" --table "$table" || ! dmsetup suspend --nolockfs "${flag[@]}" "$BOND_NAME" ||
+			! dmsetup resume "$BOND_NAME"; then
+			note "reload $i of $n: ${flag[*]} $table"
+			return 1
+		fi
+	done
+}
+
+reloads_under_load() {
+	[ "$RELOADS" -gt 0 ] || return 0
+	load_start reload "/dev/mapper/$BOND_NAME"
+	sleep 2
+	check "$RELOADS reloads, suspends and resumes under load" reloads "$RELOADS"
+	load_stop "$RELOADS reloads" reload
+	check_is "reloads: nothing is left in flight" "0 0 0" "$(idle_counters)"
+	check "reloads: no error in the log" clean_log
+}
+
+# Two ways to a disk, and two adapters, which that disk knows nothing of: la1 and la2, whose far ends are lb1 and lb2.
+links_up() {
+	local i
+	scratch MEDIUM 32 || return
+	for i in 1 2; do
+		fresh "VIA$i"
+		ip link add "la$i" type veth peer name "lb$i" && at_exit eval "ip link del la$i" &&
+			ip link set "la$i" up && ip link set "lb$i" up || return
+	done
+	dmsetup create "$VIA1" --table "0 65536 linear $MEDIUM 0" && dmsetup create "$VIA2" --table "0 65536 linear $MEDIUM 0"
+}
+
+link_admin_down() { ip link set "la$1" down; }
+link_admin_up() { ip link set "la$1" up; }
+link_cable_pull() { ip link set "lb$1" down; }
+link_cable_plug() { ip link set "lb$1" up; }
+
+link_pulls() {
+	local WAYS=(link_admin_down link_admin_up link_cable_pull link_cable_plug)
+	bond_up "/dev/mapper/$VIA1" la1 "/dev/mapper/$VIA2" la2 || return
+	under_pulls "4 KiB, link only" "$LINK_PULLS" 10 --size=16M
+	remove_dm "$BOND_NAME"
+}
+
+flap() {
+	trap - EXIT TERM INT HUP
+	while [ ! -e "$LOAD_DIR/flap.stop" ]; do
+		ip link set "la$((RANDOM % 2 + 1))" down
+		ip link set "lb$((RANDOM % 2 + 1))" down
+		ip link add lc1 type dummy && ip link set lc1 up && ip link set lc1 down && ip link set lc1 name lc2
+		ip link set la1 up && ip link set lb1 up && ip link set la2 up && ip link set lb2 up
+		ip link del lc2
+	done
+}
+
+cycles() {
+	local n=$1 i name=$2 table
+	table="0 65536 bond 3 queue_if_no_path no_path_timeout_ms:10000 probe_ms:10 static 0 2"
+	table+=" /dev/mapper/$VIA1 1 netdev:la1 /dev/mapper/$VIA2 1 netdev:la2"
+	for ((i = 0; i < n; i += 2)); do
+		if ! dmsetup create "$name" --table "$table" || ! dmsetup remove "$name" ||
+			! dmsetup create "$name" --table "$table" ||
+			! dd if=/dev/zero of="/dev/mapper/$name" bs=4k count=4 oflag=direct conv=notrunc status=none ||
+			! dmsetup remove "$name"; then
+			note "cycle $i of $n"
+			return 1
+		fi
+	done
+}
+
+# memory: "<cache> <active objects> <object size>" a line, then what else is counted in kB.
+memory() {
+	local i
+	for i in 1 2 3; do
+		sync
+		echo 3 >/proc/sys/vm/drop_caches
+		sleep 1
+	done
+	for i in /sys/kernel/slab/*/shrink; do echo 1 >"$i"; done 2>/dev/null
+	sleep 1
+	awk 'NR > 2 { print $1, $2, $4 }' /proc/slabinfo
+	awk '/^(Percpu|VmallocUsed|KernelStack|SUnreclaim):/ { print "kB." $1, $2, 1 }' /proc/meminfo
+}
+
+# grown <before> <after> <objects>: what has grown by more objects than that; for what is counted in kB, by 1 MiB.
+# The memory of traces and of the log is not counted there.
+grown() {
+	join <(sort <<<"$1") <(sort <<<"$2") | awk -v most="$3" '
+		$4 - $2 > (/^kB/ ? 1024 : most) { print $1 ": " $2 " -> " $4 " (of " $3 " bytes)" }'
+}
+
+cycles_with_flaps() {
+	local name flaps before after
+	[ "$CYCLES" -gt 0 ] || return 0
+	fresh name
+	flap 2>/dev/null &
+	flaps=$!
+	check "a few cycles, to warm up" cycles 5 "$name"
+	before=$(memory)
+	check "$CYCLES bonds come and go with link events" cycles "$CYCLES" "$name"
+	after=$(memory)
+	touch "$LOAD_DIR/flap.stop"
+	wait "$flaps"
+	note "slabs before: $(awk '!/^kB/ { n += $2 * $3 } END { print n / 1024 }' <<<"$before") kB," \
+		"after: $(awk '!/^kB/ { n += $2 * $3 } END { print n / 1024 }' <<<"$after") kB;" \
+		"$(grep -h ^kB <<<"$before" | xargs) -> $(grep ^kB <<<"$after" | xargs)"
+	# Half an object a cycle and some noise: a leak of one in each is found from a few hundred cycles on.
+	check_is "no memory is lost" "" "$(grown "$before" "$after" $((CYCLES / 2 + 200)))"
+}
+
+# A workqueue that helps reclaim has a thread of its own, kworker/R-<name>; names are cut short.
+threads() { pgrep -c 'R-dm_bo'; }
+
+need fio nvme ip jq bc stress-ng mkfs.ext4 veth nvmet-tcp nvme-tcp null_blk
+[ "$(cat /sys/module/nvme_core/parameters/multipath)" = N ] || skip_all "needs nvme_core.multipath=N"
+load_bond
+
+if links_up; then
+	link_pulls || fail "a bond whose paths do not notice their link"
+	cycles_with_flaps
+	remove_dm "$VIA1"
+	remove_dm "$VIA2"
+else
+	fail "two links over one disk"
+fi
+
+at_exit rig_down
+check "the rig" rig_up 2 "$MIB" || finish
+bond_up "$(rig_path 1)" eth1 "$(rig_path 2)" eth2 || { fail "a bond over both cables"; finish; }
+# Slow enough cables that there is always I/O on its way when one is pulled: without, a guest's are instant.
+shape 1 60
+shape 2 60
+under_pulls "4 KiB" "$PULLS" 40 --size=16M
+under_pulls "4 MiB" "$BIG_PULLS" 40 --bs=4M --size=64M --iodepth=16
+shape 1 0
+shape 2 0
+file_system
+reloads_under_load
+remove_dm "$BOND_NAME"
+rig_down
+
+check_is "nothing holds the module" 0 "$(cat /sys/module/dm_bond/refcnt)"
+check_is "no adapter is left" "" "$(ls /sys/module/dm_bond/adapters)"
+check "the module unloads" rmmod dm_bond
+check_is "no thread of it is left" 0 "$(threads)"
+finish
