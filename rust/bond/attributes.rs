@@ -10,7 +10,7 @@ use crate::{
         table::{number, MAX_MS},
     },
 };
-use kernel::{prelude::*, str::kstrtobool_bytes, sync::Arc};
+use kernel::{prelude::*, sync::Arc};
 
 /// A bond's directory and those below it, which go first.
 pub(super) struct Tree {
@@ -67,6 +67,15 @@ impl Bond {
     }
 }
 
+/// Reads yes or no: whole words, which `kstrtobool` does not ask for.
+fn yes(text: &[u8]) -> Result<bool> {
+    match text {
+        b"1" | b"y" | b"Y" | b"yes" | b"on" | b"true" => Ok(true),
+        b"0" | b"n" | b"N" | b"no" | b"off" | b"false" => Ok(false),
+        _ => Err(EINVAL),
+    }
+}
+
 /// Reads a time.
 fn milliseconds(text: &[u8], least: u32) -> Result<u32> {
     number("value", text, least, MAX_MS).map_err(|fault| errno(&fault))
@@ -94,7 +103,7 @@ impl Attributes for Arc<Bond> {
                 })
             },
             |bond, text| {
-                let queue = kstrtobool_bytes(text)?;
+                let queue = yes(text)?;
                 bond.tune_queueing(|features| features.queue_if_no_path = queue);
                 Ok(())
             },

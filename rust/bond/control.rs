@@ -30,7 +30,7 @@ pub(super) fn errno(fault: &Fault<'_>) -> Error {
 }
 
 impl Bond {
-    /// Does what a message says.
+    /// Does what a message says. As dm-multipath's, its first word may be in capitals.
     pub(super) fn obey(this: &Arc<Self>, args: Args<'_>) -> Result {
         let mut words = args.iter();
         let told = (words.next(), words.next(), words.next(), words.next());
@@ -53,25 +53,26 @@ impl Bond {
     }
 
     fn obey_verb(self: &Arc<Self>, verb: &[u8]) -> Result {
-        match verb {
-            b"queue_if_no_path" => self.tune_queueing(|features| features.queue_if_no_path = true),
-            b"fail_if_no_path" => self.tune_queueing(|features| features.queue_if_no_path = false),
-            _ => return Err(EINVAL),
+        let is = |word: &[u8]| verb.eq_ignore_ascii_case(word);
+        if is(b"queue_if_no_path") {
+            self.tune_queueing(|features| features.queue_if_no_path = true);
+        } else if is(b"fail_if_no_path") {
+            self.tune_queueing(|features| features.queue_if_no_path = false);
+        } else {
+            return Err(EINVAL);
         }
         Ok(())
     }
 
     fn obey_object(this: &Arc<Self>, verb: &[u8], object: &CStr, value: Option<&[u8]>) -> Result {
-        match (verb, value) {
-            (b"fail_path", None) => {
-                Self::fail(this, this.path_named(object)?.number(), Why::Administrator);
-            }
-            (b"reinstate_path", None) => Self::reinstate(this, this.path_named(object)?.number()),
-            (b"set_primary", None) => this.set_primary(this.path_named(object)?.number()),
-            (b"set_policy", None) => this.set_policy(object.to_bytes())?,
-            (b"set_share", Some(value)) => {
-                this.set_share(this.path_named(object)?.number(), value)?;
-            }
+        let is = |word: &[u8]| verb.eq_ignore_ascii_case(word);
+        let path = || this.path_named(object).map(|path| path.number());
+        match value {
+            None if is(b"fail_path") => Self::fail(this, path()?, Why::Administrator),
+            None if is(b"reinstate_path") => Self::reinstate(this, path()?),
+            None if is(b"set_primary") => this.set_primary(path()?),
+            None if is(b"set_policy") => this.set_policy(object.to_bytes())?,
+            Some(share) if is(b"set_share") => this.set_share(path()?, share)?,
             _ => return Err(EINVAL),
         }
         Ok(())
