@@ -31,6 +31,11 @@ use kapi::{
     workqueue::{enqueue_delayed, stop_delayed, OnQueue, OwnedQueue},
 };
 
+/// How long a command to a controller that is being reset may go unanswered, in milliseconds. The
+/// reset itself begins with one, which on a dead link nobody answers; it would hold up the
+/// controller's return for the 60 s that such commands have by default.
+const RESET_MS: &[u8] = b"1000";
+
 /// How often a controller's state is looked at, in milliseconds: the NVMe driver tells nobody of its
 /// changes inside the kernel.
 const LOOK_MS: u32 = 50;
@@ -73,6 +78,36 @@ struct Inner {
     controller: Controller,
     /// What was told last.
     live: bool,
+    /// The controller's own time for its commands, while it has ours.
+    admin_timeout: Option<KVec<u8>>,
+}
+
+impl Inner {
+    /// Resets the controller, with little time for its commands, if that can be had.
+    fn reset(&mut self) -> Result {
+        if self.admin_timeout.is_none() {
+            if let Ok(time) = self.controller.attribute(c"admin_timeout") {
+                let mut own = KVec::new();
+                own.extend_from_slice(time, GFP_NOWAIT)?;
+                self.admin_timeout = Some(own);
+                self.controller.set_attribute(c"admin_timeout", RESET_MS)?;
+            }
+        }
+        self.controller.reset()
+    }
+
+    /// Gives the controller back its own time, once the reset's own command is over.
+    fn put_back(&mut self) {
+        if let Some(own) = self.admin_timeout.take() {
+            if self
+                .controller
+                .set_attribute(c"admin_timeout", &own)
+                .is_err()
+            {
+                self.admin_timeout = Some(own);
+            }
+        }
+    }
 }
 
 impl_has_delayed_work! {
@@ -106,6 +141,7 @@ impl Miniport for Nvme {
         let inner = Inner {
             controller,
             live: true,
+            admin_timeout: None,
         };
         let nvme = Arc::pin_init(
             try_pin_init!(Self {
@@ -124,6 +160,7 @@ impl Miniport for Nvme {
 
     fn unbind(this: &Arc<Self>) {
         stop_delayed(this);
+        this.inner.lock().put_back();
     }
 
     fn netdev(&self) -> Result<&[u8]> {
@@ -135,7 +172,7 @@ impl Miniport for Nvme {
     }
 
     fn abort(&self) -> Result {
-        self.inner.lock().controller.reset()
+        self.inner.lock().reset()
     }
 }
 
@@ -145,7 +182,11 @@ impl WorkItem for Nvme {
     fn run(this: Arc<Self>) {
         let mut guard = this.inner.lock();
         let inner = &mut *guard;
-        let live = inner.controller.attribute(c"state") == Ok(b"live");
+        let state = inner.controller.attribute(c"state");
+        let (live, resetting) = (state == Ok(b"live"), state == Ok(b"resetting"));
+        if !resetting {
+            inner.put_back();
+        }
         let was = core::mem::replace(&mut inner.live, live);
         drop(guard);
         match (was, live) {

@@ -62,6 +62,23 @@ impl Controller {
         Ok(self.page.get(..len as usize).ok_or(EIO)?.trim_ascii_end())
     }
 
+    /// Writes to this file of the controller's in sysfs. May sleep.
+    pub(crate) fn set_attribute(&mut self, name: &CStr, text: &[u8]) -> Result {
+        let device = self.device.as_ptr();
+        let attribute = self.find(name).ok_or(ENODATA)?;
+        // What is written ends with a NUL, as with sysfs.
+        let (place, rest) = self.page.split_at_mut_checked(text.len()).ok_or(EINVAL)?;
+        *rest.first_mut().ok_or(EINVAL)? = 0;
+        place.copy_from_slice(text);
+        // SAFETY: The attribute is one of the device's, and those are all `device_attribute`s.
+        let done = unsafe {
+            let attribute = attribute.as_ptr().cast::<bindings::device_attribute>();
+            let store = (*attribute).__bindgen_anon_2.store.ok_or(EACCES)?;
+            store(device, attribute, self.page.as_ptr().cast(), text.len())
+        };
+        to_result(done.min(0) as c_int)
+    }
+
     fn find(&self, name: &CStr) -> Option<NonNull<bindings::attribute>> {
         let device = self.device.as_ptr();
         // SAFETY: A device's groups are an array that ends with null, and so are a group's
