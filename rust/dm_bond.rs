@@ -21,7 +21,7 @@ mod miniport;
 #[forbid(unsafe_code)]
 mod policy;
 
-use adapter::Adapters;
+use adapter::{Adapters, Looking};
 use bond::{Bond, Shared};
 use kapi::{dm::Registration, global::Published, netdev::Watch};
 use miniport::{Miniports, MINIPORTS};
@@ -36,7 +36,7 @@ module! {
 }
 
 /// The module. What it has is dropped in this order: no new bonds, then no word of links, then no
-/// miniports.
+/// miniports, then nobody looks at links.
 #[pin_data]
 struct DmBond {
     #[pin]
@@ -44,6 +44,7 @@ struct DmBond {
     #[pin]
     watch: Watch<Adapters>,
     miniports: Published<Miniports>,
+    looking: Looking,
 }
 
 impl kernel::InPlaceModule for DmBond {
@@ -53,6 +54,7 @@ impl kernel::InPlaceModule for DmBond {
             let miniports = Miniports::new()?;
             let shared = Shared::new(adapters.clone(), miniports.clone())?;
             Ok(try_pin_init!(Self {
+                looking: Adapters::look(&adapters),
                 miniports: MINIPORTS.publish(miniports)?,
                 watch <- Watch::new(adapters),
                 target <- Registration::new(shared, module),

@@ -9,7 +9,7 @@
 mod attributes;
 mod registry;
 
-pub(crate) use registry::{Adapters, Lease};
+pub(crate) use registry::{Adapters, Lease, Looking};
 
 use crate::{
     bond::Path,

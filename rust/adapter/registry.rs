@@ -7,11 +7,14 @@ use crate::kapi::{
     mm::NoIo,
     netdev::{Event, Name, NetDevice, Notified, Watcher},
     sysfs::{Directory, Kobject, Plain},
+    workqueue::{enqueue_delayed, stop_delayed, OnQueue, OwnedQueue},
 };
 use kernel::{
-    new_mutex,
+    impl_has_delayed_work, new_delayed_work, new_mutex,
     prelude::*,
     sync::{aref::ARef, atomic::Relaxed, Arc, Mutex},
+    time::msecs_to_jiffies,
+    workqueue::{DelayedWork, WorkItem},
 };
 
 /// All adapters of the module.
@@ -22,8 +25,52 @@ use kernel::{
 pub(crate) struct Adapters {
     #[pin]
     entries: Mutex<KVec<Entry>>,
+    queue: OwnedQueue,
+    /// Looks at the links, as long as there are adapters.
+    #[pin]
+    look: DelayedWork<Adapters>,
     /// `/sys/module/dm_bond/adapters`. Dropped after the entries, whose directories are below it.
     parent: Pin<KBox<Directory<Plain>>>,
+}
+
+/// How often the links are looked at, in milliseconds: the kernel tells of a carrier that is lost up
+/// to a second late.
+const LOOK_MS: u32 = 25;
+
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for Adapters { self.look }
+}
+
+impl OnQueue for Adapters {
+    fn queue(&self) -> &OwnedQueue {
+        &self.queue
+    }
+}
+
+impl WorkItem for Adapters {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let entries = this.entries.lock();
+        for entry in &*entries {
+            let up = entry.adapter.has_link();
+            if up != entry.adapter.link.load(Relaxed) {
+                entry.adapter.link_is(up);
+            }
+        }
+        if !entries.is_empty() {
+            enqueue_delayed(&this, msecs_to_jiffies(LOOK_MS));
+        }
+    }
+}
+
+/// Lets the links be looked at until it is dropped. May sleep then.
+pub(crate) struct Looking(Arc<Adapters>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        stop_delayed(&self.0);
+    }
 }
 
 struct Entry {
@@ -63,9 +110,19 @@ impl Adapters {
         let module = Kobject::of_module(module).ok_or(ENODEV)?;
         let parent = Directory::new(module, c"adapters", Plain)?;
         Arc::pin_init(
-            pin_init!(Self { parent, entries <- new_mutex!(KVec::new(), "Adapters::entries") }),
+            try_pin_init!(Self {
+                parent,
+                entries <- new_mutex!(KVec::new(), "Adapters::entries"),
+                queue: OwnedQueue::new(c"dm_bond_link", true)?,
+                look <- new_delayed_work!("Adapters::look"),
+            }),
             GFP_KERNEL,
         )
+    }
+
+    /// Lets the links be looked at, now and as long as what is returned lives.
+    pub(crate) fn look(this: &Arc<Self>) -> Looking {
+        Looking(this.clone())
     }
 
     /// Finds the adapter of this name, or makes it from the network device of this name; `ENODEV`
@@ -93,6 +150,7 @@ impl Adapters {
                     },
                     GFP_KERNEL,
                 )?;
+                enqueue_delayed(this, msecs_to_jiffies(LOOK_MS));
                 entries.len() - 1
             }
         };
