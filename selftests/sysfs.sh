@@ -41,7 +41,7 @@ refuses() {
 EINVAL="Invalid argument" ERANGE="Numerical result out of range"
 
 files() { (cd "$1" && find . -maxdepth 1 -type f -printf '%f %m\n' | sort | paste -sd' '); }
-check_is "the bond's files" "lu_id 444 no_path_timeout_ms 644 policy 644 primary 644 probe_ms 644 queue_if_no_path 644 queued 444" \
+check_is "the bond's files" "abort_ms 644 lu_id 444 no_path_timeout_ms 644 policy 644 primary 644 probe_ms 644 queue_if_no_path 644 queued 444" \
 	"$(files "$S")"
 check_is "a path's files" "bytes 444 dest 444 errors 444 failures 444 inflight 444 ios 444 last_failure 444 mean_io_bytes 444 miniport 444 netdev 444 requeued 444 role 444 share 644 state 644" \
 	"$(files "$A")"
@@ -54,6 +54,7 @@ shows "$S/primary" "${KNAME[$a]}"
 shows "$S/queue_if_no_path" 1
 shows "$S/no_path_timeout_ms" 0
 shows "$S/probe_ms" 1000
+shows "$S/abort_ms" 50
 shows "$S/lu_id" ""
 shows "$S/queued" 0
 for file in inflight ios bytes errors requeued failures mean_io_bytes; do
@@ -103,6 +104,8 @@ writes "$S/no_path_timeout_ms" 86400000
 writes "$S/no_path_timeout_ms" 0
 writes "$S/probe_ms" 1
 writes "$S/probe_ms" "86400000\n" 86400000
+writes "$S/abort_ms" 86400000
+writes "$S/abort_ms" 0
 for pair in "0 0" "1 1" "n 0" "y 1" "off 0" "on 1"; do
 	writes "$S/queue_if_no_path" "${pair% *}" "${pair#* }"
 done
@@ -128,11 +131,13 @@ VALUES=$(all_values)
 LONG=$(printf '1%.0s' {1..5000})
 for value in '\n' ' ' x -1 +1 0x10 1.5 '1 2' '1\0' '\0' 1ms '\xff\xfe'; do
 	refuses "$S/probe_ms" "$value" "$EINVAL"
+	refuses "$S/abort_ms" "$value" "$EINVAL"
 	refuses "$S/no_path_timeout_ms" "$value" "$EINVAL"
 	refuses "$A/share" "$value" "$EINVAL"
 done
 for value in 86400001 4294967297 18446744073709551617 "$LONG"; do
 	refuses "$S/probe_ms" "$value" "$ERANGE"
+	refuses "$S/abort_ms" "$value" "$ERANGE"
 	refuses "$S/no_path_timeout_ms" "$value" "$ERANGE"
 	refuses "$A/share" "$value" "$ERANGE"
 done

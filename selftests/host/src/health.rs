@@ -9,15 +9,21 @@ use proptest::{collection::vec, prelude::*};
 enum Event {
     Fail(Why),
     Reinstate,
+    /// A miniport says that it works again.
+    Restored,
     ProbeSent,
-    ProbeEnded { answered: bool },
+    ProbeEnded {
+        answered: bool,
+    },
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => prop_oneof![Just(Why::Link), any::<u8>().prop_map(Why::Io)].prop_map(Event::Fail),
         1 => Just(Event::Fail(Why::Administrator)),
+        1 => Just(Event::Fail(Why::Miniport)),
         1 => Just(Event::Reinstate),
+        1 => Just(Event::Restored),
         4 => Just(Event::ProbeSent),
         4 => any::<bool>().prop_map(|answered| Event::ProbeEnded { answered }),
     ]
@@ -28,6 +34,10 @@ fn apply(health: &mut Health, event: Event) -> (Change, Option<bool>) {
     match event {
         Event::Fail(why) => (health.fail(why), None),
         Event::Reinstate => (health.reinstate(), None),
+        Event::Restored => {
+            health.restored();
+            (Change::None, None)
+        }
         Event::ProbeSent => (Change::None, Some(health.probe_sent())),
         Event::ProbeEnded { answered } => (health.probe_ended(answered), None),
     }
@@ -47,6 +57,7 @@ enum Probe {
 struct Model {
     in_use: bool,
     held: bool,
+    told: bool,
     probe: Probe,
     failures: u64,
     last_failure: Option<Why>,
@@ -57,6 +68,7 @@ impl Model {
         Self {
             in_use: true,
             held: false,
+            told: false,
             probe: Probe::None,
             failures: 0,
             last_failure: None,
@@ -85,15 +97,18 @@ impl Model {
                 }
                 self.in_use = false;
                 self.held |= why == Why::Administrator;
+                self.told |= why == Why::Miniport;
                 self.overtake_probe();
             }
             Event::Reinstate => {
                 self.in_use = true;
                 self.held = false;
+                self.told = false;
                 self.overtake_probe();
             }
+            Event::Restored => self.told = false,
             Event::ProbeSent => {
-                let may = !self.in_use && !self.held;
+                let may = self.wants_probe();
                 if may {
                     self.probe = Probe::Counts;
                 }
@@ -110,6 +125,10 @@ impl Model {
             _ => Change::None,
         };
         (change, may_probe)
+    }
+
+    fn wants_probe(&self) -> bool {
+        !self.in_use && !self.held && !self.told
     }
 
     fn overtake_probe(&mut self) {
@@ -139,7 +158,7 @@ proptest! {
             }
             prop_assert_eq!(apply(&mut health, event), model.apply(event), "{:?}", event);
             prop_assert_eq!(health.state(), model.state(), "{:?}", event);
-            prop_assert_eq!(health.wants_probe(), !model.in_use && !model.held, "{:?}", event);
+            prop_assert_eq!(health.wants_probe(), model.wants_probe(), "{:?}", event);
             prop_assert_eq!(health.failures(), model.failures, "{:?}", event);
             prop_assert_eq!(health.last_failure(), model.last_failure, "{:?}", event);
         }
@@ -198,6 +217,85 @@ proptest! {
         prop_assert!(health.probe_sent());
         prop_assert_eq!(health.probe_ended(true), Change::Gained);
     }
+
+    #[test]
+    fn what_a_miniport_failed_waits_for_its_word(
+        before in vec(any_event(), 0..20),
+        after in vec(any_event(), 0..50),
+    ) {
+        let mut health = Health::new();
+        for event in before {
+            apply(&mut health, event);
+        }
+        health.fail(Why::Miniport);
+        for event in after {
+            if matches!(event, Event::Reinstate | Event::Restored) {
+                continue;
+            }
+            let (change, may_probe) = apply(&mut health, event);
+            prop_assert_eq!(change, Change::None, "{:?}", event);
+            prop_assert_ne!(may_probe, Some(true));
+            prop_assert_eq!(health.state(), State::Failed, "{:?}", event);
+            prop_assert!(!health.wants_probe(), "{:?}", event);
+        }
+        // Then it is probed, unless an administrator holds it.
+        health.restored();
+        prop_assert_eq!(health.state(), State::Failed);
+        if health.probe_sent() {
+            prop_assert_eq!(health.probe_ended(true), Change::Gained);
+        } else {
+            prop_assert_eq!(health.last_failure(), Some(Why::Administrator));
+        }
+    }
+}
+
+#[test]
+fn a_path_that_a_miniport_failed_is_probed_once_it_is_restored() {
+    let mut health = Health::new();
+    assert_eq!(health.fail(Why::Miniport), Change::Lost);
+    assert_eq!(health.last_failure(), Some(Why::Miniport));
+    assert!(!health.wants_probe());
+    assert!(!health.probe_sent());
+    health.restored();
+    assert_eq!(health.state(), State::Failed);
+    assert!(health.probe_sent());
+    assert_eq!(health.probe_ended(true), Change::Gained);
+    assert_eq!(health.failures(), 1);
+}
+
+#[test]
+fn an_administrator_overrules_a_miniport_and_not_the_reverse() {
+    let mut health = Health::new();
+    health.fail(Why::Miniport);
+    assert_eq!(health.reinstate(), Change::Gained);
+    // Its word is forgotten with that.
+    assert_eq!(health.fail(Why::Link), Change::Lost);
+    assert!(health.wants_probe());
+
+    health.fail(Why::Administrator);
+    health.fail(Why::Miniport);
+    assert_eq!(health.last_failure(), Some(Why::Administrator));
+    health.restored();
+    assert!(!health.wants_probe());
+    assert_eq!(health.reinstate(), Change::Gained);
+}
+
+#[test]
+fn a_word_of_a_miniport_is_forgotten_by_no_failure() {
+    let mut health = Health::new();
+    health.fail(Why::Link);
+    assert_eq!(health.fail(Why::Miniport), Change::None);
+    health.fail(Why::Io(10));
+    assert_eq!(health.last_failure(), Some(Why::Link));
+    assert!(!health.wants_probe());
+}
+
+#[test]
+fn a_path_in_use_that_is_restored_stays_as_it_is() {
+    let mut health = Health::new();
+    health.restored();
+    assert_eq!(health.state(), State::Active);
+    assert!(!health.wants_probe());
 }
 
 #[test]
@@ -226,7 +324,7 @@ fn a_path_comes_back_once_it_answers() {
 
 #[test]
 fn a_failure_overtakes_the_answer_of_a_probe() {
-    for why in [Why::Link, Why::Io(4), Why::Administrator] {
+    for why in [Why::Link, Why::Io(4), Why::Miniport, Why::Administrator] {
         let mut health = Health::new();
         health.fail(Why::Link);
         assert!(health.probe_sent());
@@ -271,5 +369,6 @@ fn states_and_reasons_are_written_as_documented() {
     assert_eq!(State::from_u8(u8::MAX), State::Failed);
     assert_eq!(Why::Link.to_string(), "link down");
     assert_eq!(Why::Io(4).to_string(), "transport error");
+    assert_eq!(Why::Miniport.to_string(), "miniport");
     assert_eq!(Why::Administrator.to_string(), "administrator");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Tests of `rust/policy`, which is compiled here as it is in the module. Run by `cargo test`.
+//! Tests of what needs no kernel: `rust/policy` and `rust/nvme/address.rs`, which are compiled here as
+//! they are in the modules. Run by `cargo test`.
 
 #![cfg(test)]
 
@@ -11,8 +12,12 @@ use core::fmt;
 #[path = "../../../rust/policy/mod.rs"]
 mod policy;
 
+#[path = "../../../rust/nvme/address.rs"]
+mod address;
+
 mod choose;
 mod failure;
 mod health;
+mod nvme;
 mod share;
 mod table;

@@ -109,6 +109,12 @@ const MALFORMED: &[(&[u8], &str)] = &[
     (b"1 probe_ms:1s static 0 1 a 0", "probe_ms: '1s' is not a number"),
     (b"1 probe_ms:86400001 static 0 1 a 0", "probe_ms: 86400001 is not in 1..86400000"),
     (b"1 probe_ms:4294967297 static 0 1 a 0", "probe_ms: 4294967297 is not in 1..86400000"),
+    (b"1 abort_ms static 0 1 a 0", "unknown feature 'abort_ms'"),
+    (b"1 abort_ms: static 0 1 a 0", "abort_ms: '' is not a number"),
+    (b"1 abort_ms:-1 static 0 1 a 0", "abort_ms: '-1' is not a number"),
+    (b"1 abort_ms:86400001 static 0 1 a 0", "abort_ms: 86400001 is not in 0..86400000"),
+    (b"1 abort_ms:4294967296 static 0 1 a 0", "abort_ms: 4294967296 is not in 0..86400000"),
+    (b"2 abort_ms:50 abort_ms:50 static 0 1 a 0", "feature 'abort_ms' given twice"),
     (b"1 no_path_timeout_ms:86400001 static 0 1 a 0",
      "no_path_timeout_ms: 86400001 is not in 0..86400000"),
     (b"1 no_path_timeout_ms:18446744073709551616 static 0 1 a 0",
@@ -116,7 +122,6 @@ const MALFORMED: &[(&[u8], &str)] = &[
     (b"1 no_path_timeout_ms:never static 0 1 a 0", "no_path_timeout_ms: 'never' is not a number"),
     (b"1 max_commands:8 static 0 1 a 0",
      "feature 'max_commands' is not supported by this version"),
-    (b"1 abort_ms:50 static 0 1 a 0", "feature 'abort_ms' is not supported by this version"),
     (b"1 stall_ms:9 static 0 1 a 0", "feature 'stall_ms' is not supported by this version"),
     (b"1 write_hold_ms:9 static 0 1 a 0",
      "feature 'write_hold_ms' is not supported by this version"),
@@ -208,7 +213,7 @@ fn malformed_lines_are_refused_with_the_fault_named() {
 #[test]
 fn a_whole_line_is_read() {
     let words = words(
-        b"3 queue_if_no_path no_path_timeout_ms:5000 probe_ms:200 primary 0 3 \
+        b"4 queue_if_no_path no_path_timeout_ms:5000 probe_ms:200 abort_ms:0 primary 0 3 \
           /dev/nvme0n1 3 netdev:eth1 share:800 dest:192.0.2.1 \
           /dev/nvme1n1 1 dest:2001:db8::1 \
           8:16 0",
@@ -218,6 +223,7 @@ fn a_whole_line_is_read() {
         queue_if_no_path: true,
         no_path_timeout_ms: 5000,
         probe_ms: 200,
+        abort_ms: 0,
     };
     assert_eq!(
         head,
@@ -260,6 +266,7 @@ fn what_is_not_given_is_as_documented() {
         queue_if_no_path: false,
         no_path_timeout_ms: 0,
         probe_ms: 1000,
+        abort_ms: 50,
     };
     assert_eq!(features, Features::default());
     assert_eq!(
@@ -332,16 +339,22 @@ fn features_are_written_only_if_they_are_not_as_by_default() {
         queue_if_no_path: true,
         no_path_timeout_ms: 1,
         probe_ms: 2,
+        abort_ms: 3,
     };
     assert_eq!(
         written(&features),
-        "3 queue_if_no_path no_path_timeout_ms:1 probe_ms:2"
+        "4 queue_if_no_path no_path_timeout_ms:1 probe_ms:2 abort_ms:3"
     );
     let features = Features {
         probe_ms: MAX_MS,
         ..Features::default()
     };
     assert_eq!(written(&features), "1 probe_ms:86400000");
+    let features = Features {
+        abort_ms: 0,
+        ..Features::default()
+    };
+    assert_eq!(written(&features), "1 abort_ms:0");
 }
 
 #[test]
@@ -417,12 +430,21 @@ fn an_address_of_eight_groups_of_two_digits_is_read_back() {
 }
 
 fn any_features() -> impl Strategy<Value = Features> {
-    let time = |least| prop_oneof![least..=MAX_MS, Just(least), Just(MAX_MS), Just(1000)];
-    (any::<bool>(), time(0), time(1)).prop_map(
-        |(queue_if_no_path, no_path_timeout_ms, probe_ms)| Features {
+    let time = |least| {
+        prop_oneof![
+            least..=MAX_MS,
+            Just(least),
+            Just(MAX_MS),
+            Just(1000),
+            Just(50)
+        ]
+    };
+    (any::<bool>(), time(0), time(1), time(0)).prop_map(
+        |(queue_if_no_path, no_path_timeout_ms, probe_ms, abort_ms)| Features {
             queue_if_no_path,
             no_path_timeout_ms,
             probe_ms,
+            abort_ms,
         },
     )
 }
@@ -471,6 +493,7 @@ fn any_word() -> impl Strategy<Value = CString> {
         "primary",
         "queue_if_no_path",
         "probe_ms:7",
+        "abort_ms:0",
         "a",
         "share:1",
         "netdev:x",
