@@ -33,7 +33,8 @@ set object 2 rectangle from pull2, graph 0 to plug2, graph 1 behind fillcolor rg
 
 middle1 = (pull1 + plug1) / 2
 middle2 = (pull2 + plug2) / 2
-longest(s, n) = sprintf("longest I/O %.1f s", real(word(s, 3 * n - 1)))
+seconds(s) = sprintf(real(s) < 1 ? "%.2f s" : "%.1f s", real(s))
+longest(s, n) = "longest I/O " . seconds(word(s, 3 * n - 1))
 full(s, n) = sprintf("80 %% speed after %s s", word(s, 3 * n))
 
 # The upper panel.

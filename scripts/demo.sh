@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What "make demo" runs: build the module, boot the stock kernel, and there put verified I/O on a bond and on a
+# What "make demo" runs: build the modules, boot the stock kernel, and there put verified I/O on a bond and on a
 # dm-multipath device, both over the same two adapters, while each adapter's cable is pulled once. Ends with a table
 # for both, and with a timeline of the throughput of every path in $CACHE/demo/timeline.svg. KDIR= names a prepared
 # kernel tree. Fails if the bond's I/O had an error of any kind, or the guest's kernel log a fault.
@@ -81,9 +81,10 @@ table() {
 	cat <<-END
 		  * 80 % of the mean speed before the first pull, of the device as a whole, for at least two seconds
 
-		  The bond sends nothing more over an adapter from the moment it has lost its link. What was in flight
-		  there waits as long for nvme-tcp to give it up as on dm-multipath; a later version will call it back.
-		  How much that is when a cable is pulled is chance: mostly one to four I/Os here, at times none.
+		  The bond sends nothing more over an adapter from the moment it has lost its link, and 50 ms later
+		  (abort_ms) has the controller there reset: what was in flight comes back, and goes the other way. On
+		  dm-multipath it waits until nvme-tcp gives it up. How much is in flight when a cable is pulled is
+		  chance: mostly one to four I/Os here, at times none.
 	END
 }
 
@@ -117,7 +118,7 @@ draw() {
 
 RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
 KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
-step "build the module" "$ENTER" -- make modules KDIR="$KDIR"
+step "build the modules" "$ENTER" -- make modules KDIR="$KDIR"
 say "boot a virtual machine with kernel $RELEASE ..."
 status=0
 "$TOP/scripts/vm.sh" --timeout 600 -- scripts/guest/demo "$OUT" || status=$?
