@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Tests of what needs no kernel: `rust/policy` and `rust/nvme/address.rs`, which are compiled here as
-//! they are in the modules. Run by `cargo test`.
+//! Tests of what needs no kernel: `rust/policy` and `rust/nvme/address.rs`, which are compiled here
+//! as they are in the modules. Run by `cargo test`.
 
 #![cfg(test)]
 
