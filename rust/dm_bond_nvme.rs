@@ -3,7 +3,8 @@
 //! dm-bond-nvme: the miniport for NVMe over Fabrics.
 //!
 //! It knows the network device and the address of a controller, has the controller's commands given
-//! back by resetting it, and tells when the controller is no longer live, and when it is again.
+//! back by letting one of them time out, and tells when the controller is no longer live, and when
+//! it is again.
 
 use kernel::{
     impl_has_delayed_work, new_delayed_work, new_mutex,
@@ -16,6 +17,7 @@ use kernel::{
 mod bindings;
 /// Of what dm-bond has this module needs a part.
 mod kapi {
+    pub(crate) mod global;
     pub(crate) mod nvme;
     pub(crate) mod port;
     #[allow(dead_code)]
@@ -26,15 +28,11 @@ mod kapi {
 mod address;
 
 use kapi::{
+    global::{Global, Published},
     nvme::Controller,
     port::{BondPath, Lower, Miniport, Registration},
     workqueue::{enqueue_delayed, stop_delayed, OnQueue, OwnedQueue},
 };
-
-/// How long a command to a controller that is being reset may go unanswered, in milliseconds. The
-/// reset itself begins with one, which on a dead link nobody answers; it would hold up the
-/// controller's return for the 60 s that such commands have by default.
-const RESET_MS: &[u8] = b"1000";
 
 /// How often a controller's state is looked at, in milliseconds: the NVMe driver tells nobody of its
 /// changes inside the kernel.
@@ -49,15 +47,23 @@ module! {
     alias: ["dm-bond-nvme"],
 }
 
+/// Where the states of controllers are looked at.
+static QUEUE: Global<OwnedQueue> = Global::new();
+
+/// The module. No new bindings first, then no queue.
 #[pin_data]
 struct DmBondNvme {
     #[pin]
     registration: Registration<Nvme>,
+    queue: Published<OwnedQueue>,
 }
 
 impl kernel::InPlaceModule for DmBondNvme {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self { registration <- Registration::new(module) })
+        try_pin_init!(Self {
+            queue: QUEUE.publish(Arc::new(OwnedQueue::new(c"dm_bond_nvme", true)?, GFP_KERNEL)?)?,
+            registration <- Registration::new(module),
+        })
     }
 }
 
@@ -67,7 +73,7 @@ struct Nvme {
     path: Arc<BondPath>,
     netdev: Option<KVec<u8>>,
     dest: Option<KVec<u8>>,
-    queue: OwnedQueue,
+    queue: Arc<OwnedQueue>,
     #[pin]
     inner: Mutex<Inner>,
     #[pin]
@@ -78,36 +84,6 @@ struct Inner {
     controller: Controller,
     /// What was told last.
     live: bool,
-    /// The controller's own time for its commands, while it has ours.
-    admin_timeout: Option<KVec<u8>>,
-}
-
-impl Inner {
-    /// Resets the controller, with little time for its commands, if that can be had.
-    fn reset(&mut self) -> Result {
-        if self.admin_timeout.is_none() {
-            if let Ok(time) = self.controller.attribute(c"admin_timeout") {
-                let mut own = KVec::new();
-                own.extend_from_slice(time, GFP_NOWAIT)?;
-                self.admin_timeout = Some(own);
-                self.controller.set_attribute(c"admin_timeout", RESET_MS)?;
-            }
-        }
-        self.controller.reset()
-    }
-
-    /// Gives the controller back its own time, once the reset's own command is over.
-    fn put_back(&mut self) {
-        if let Some(own) = self.admin_timeout.take() {
-            if self
-                .controller
-                .set_attribute(c"admin_timeout", &own)
-                .is_err()
-            {
-                self.admin_timeout = Some(own);
-            }
-        }
-    }
 }
 
 impl_has_delayed_work! {
@@ -125,8 +101,9 @@ impl Miniport for Nvme {
 
     fn bind(lower: &Lower<'_>, path: Arc<BondPath>) -> Result<Arc<Self>> {
         let mut controller = Controller::of(lower)?;
-        if controller.attribute(c"transport")? == b"pcie" {
-            // There is no adapter between us and the controller.
+        // Over others there is no adapter between us and the controller.
+        let transport = controller.attribute(c"transport")?;
+        if !matches!(transport, b"tcp" | b"rdma" | b"fc" | b"loop") {
             return Err(ENODEV);
         }
         let address = controller.attribute(c"address")?;
@@ -141,14 +118,13 @@ impl Miniport for Nvme {
         let inner = Inner {
             controller,
             live: true,
-            admin_timeout: None,
         };
         let nvme = Arc::pin_init(
             try_pin_init!(Self {
                 path,
                 netdev,
                 dest,
-                queue: OwnedQueue::new(c"dm_bond_nvme", true)?,
+                queue: QUEUE.get().ok_or(ENODEV)?,
                 inner <- new_mutex!(inner, "Nvme::inner"),
                 look <- new_delayed_work!("Nvme::look"),
             }),
@@ -160,7 +136,6 @@ impl Miniport for Nvme {
 
     fn unbind(this: &Arc<Self>) {
         stop_delayed(this);
-        this.inner.lock().put_back();
     }
 
     fn netdev(&self) -> Result<&[u8]> {
@@ -172,7 +147,12 @@ impl Miniport for Nvme {
     }
 
     fn abort(&self) -> Result {
-        self.inner.lock().reset()
+        let mut inner = self.inner.lock();
+        match inner.controller.attribute(c"state")? {
+            b"live" => inner.controller.time_out(),
+            // The driver gives its commands back already.
+            _ => Ok(()),
+        }
     }
 }
 
@@ -182,11 +162,7 @@ impl WorkItem for Nvme {
     fn run(this: Arc<Self>) {
         let mut guard = this.inner.lock();
         let inner = &mut *guard;
-        let state = inner.controller.attribute(c"state");
-        let (live, resetting) = (state == Ok(b"live"), state == Ok(b"resetting"));
-        if !resetting {
-            inner.put_back();
-        }
+        let live = inner.controller.attribute(c"state") == Ok(b"live");
         let was = core::mem::replace(&mut inner.live, live);
         drop(guard);
         match (was, live) {

@@ -33,9 +33,10 @@ const char *dm_bond_netdev_name(const struct net_device *dev);
 bool dm_bond_netdev_link(const struct net_device *dev);
 void dm_bond_netdev_hold(struct net_device *dev);
 void dm_bond_netdev_put(struct net_device *dev);
-/* drivers/nvme/host/nvme.h */
-struct nvme_ctrl;
-int nvme_reset_ctrl(struct nvme_ctrl *ctrl);
+/* nvme/helpers.c */
+bool dm_bond_nvme_queue_enter(struct request_queue *q);
+void dm_bond_nvme_queue_exit(struct request_queue *q);
+bool dm_bond_nvme_owns(struct block_device *bdev);
 
 void dm_bond_ratelimit_init(struct ratelimit_state *rs);
 

@@ -153,15 +153,16 @@ impl Bond {
         out.write_fmt(fmt!(" {} 0 {}", self.policy().name(), count))?;
         for number in Iterator::chain(primary..count, 0..primary) {
             let path = &self.paths[number];
-            let args =
-                1 + usize::from(path.adapter().is_some()) + usize::from(path.dest().is_some());
+            // Once each: a miniport may bind meanwhile and know of more.
+            let (adapter, dest) = (path.adapter(), path.dest());
+            let args = 1 + usize::from(adapter.is_some()) + usize::from(dest.is_some());
             out.write_fmt(fmt!(" {} {}", path.dev(), args))?;
-            if let Some(adapter) = path.adapter() {
+            if let Some(adapter) = adapter {
                 out.write_str(" netdev:")?;
                 adapter.write_name(&mut Quoted(out))?;
             }
             out.write_fmt(fmt!(" share:{}", path.share()))?;
-            if let Some(dest) = path.dest() {
+            if let Some(dest) = dest {
                 out.write_fmt(fmt!(" dest:{}", dest))?;
             }
         }

@@ -53,6 +53,7 @@ impl Bond {
         match change {
             Change::Lost => {
                 inner.in_use -= 1;
+                this.prefer_no_more(number);
                 trace::fail(this.events.device(), path.dev(), inner.in_use);
                 if inner.in_use == 0 {
                     inner.without_path_since = Some(Instant::now());
@@ -86,7 +87,7 @@ impl Bond {
         }
         match why {
             // What is out on a dead link is called back, even if the path had failed before.
-            Why::Link => this.paths[number].abort_in(this.features().abort_ms),
+            Why::Link => this.paths[number].abort_without_link(this.features().abort_ms),
             Why::Administrator => this.prefer_none(),
             Why::Io(_) | Why::Miniport => {}
         }

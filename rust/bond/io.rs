@@ -74,9 +74,10 @@ impl Inner {
 }
 
 impl Bond {
-    /// Chooses a path that is in use and has its link; a path found without is failed here. Any
-    /// context.
-    fn choose(this: &Arc<Self>) -> Option<usize> {
+    /// Chooses a path that is in use and has its link; a path found without is failed here. With its
+    /// epoch: if that is still its own when the I/O comes back, nothing was voided since the path was
+    /// seen in use. Any context.
+    fn choose(this: &Arc<Self>) -> Option<(usize, u32)> {
         // Each round ends the use of a path, but for those that come back meanwhile.
         for _ in 0..=this.paths.len() {
             let number = match (this.preferred(), this.policy()) {
@@ -87,10 +88,14 @@ impl Bond {
                 }
                 (None, Policy::Primary) => this.carrier(),
             }?;
-            if this.paths[number].has_link() {
-                return Some(number);
+            let path = &this.paths[number];
+            // The epoch first: see `Path::told_of_path`.
+            let epoch = path.epoch();
+            if !path.has_link() {
+                Self::fail(this, number, Why::Link);
+            } else if path.is_in_use() {
+                return Some((number, epoch));
             }
-            Self::fail(this, number, Why::Link);
         }
         None
     }
@@ -103,19 +108,19 @@ impl Bond {
     }
 
     /// Takes down that an I/O goes to a path.
-    fn sent(&self, number: usize, bytes: u32, trip: &mut Trip) {
+    fn sent(&self, (number, epoch): (usize, u32), bytes: u32, trip: &mut Trip) {
         let path = &self.paths[number];
         path.counters().sent(bytes);
         trip.path = Some(number as u8);
-        trip.epoch = path.epoch();
+        trip.epoch = epoch;
         trace::choose(self.events.device(), path.dev(), bytes);
     }
 
     /// A new I/O.
     pub(super) fn begin_io<'a>(this: &Arc<Self>, mut bio: Incoming<'a, Self>) -> Mapped<'a> {
-        if let Some(number) = Self::choose(this) {
-            this.sent(number, bio.bytes(), bio.data());
-            return bio.remap(number);
+        if let Some(choice) = Self::choose(this) {
+            this.sent(choice, bio.bytes(), bio.data());
+            return bio.remap(choice.0);
         }
         let can_push_back = bio.can_push_back();
         let mut inner = this.inner.lock();
@@ -132,9 +137,9 @@ impl Bond {
 
     /// An I/O that waited.
     fn resume_io(this: &Arc<Self>, mut bio: Owned<Self>) {
-        if let Some(number) = Self::choose(this) {
-            this.sent(number, bio.bytes(), bio.data());
-            return bio.submit(number);
+        if let Some(choice) = Self::choose(this) {
+            this.sent(choice, bio.bytes(), bio.data());
+            return bio.submit(choice.0);
         }
         let can_push_back = bio.can_push_back();
         let mut inner = this.inner.lock();
@@ -224,7 +229,8 @@ impl Bond {
 
     /// The path that ioctls and reservations go to: the one that an I/O would take.
     pub(super) fn path_for_ioctl(this: &Arc<Self>) -> Result<usize> {
-        Self::choose(this).ok_or_else(|| match this.inner.lock().homeless(true) {
+        let choice = Self::choose(this).map(|(number, _)| number);
+        choice.ok_or_else(|| match this.inner.lock().homeless(true) {
             Homeless::Fail => EIO,
             _ => ENOTCONN,
         })

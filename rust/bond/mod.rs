@@ -153,6 +153,13 @@ impl Bond {
         self.paths.get(number)?.is_in_use().then_some(number)
     }
 
+    /// A path that failed is no longer preferred, also when it is back.
+    fn prefer_no_more(&self, number: usize) {
+        let _ = self
+            .preferred
+            .cmpxchg(number as u32, Self::NONE_PREFERRED, Relaxed);
+    }
+
     /// Lets the policy choose again, rather than a miniport.
     fn prefer_none(&self) {
         self.preferred.store(Self::NONE_PREFERRED, Relaxed);

@@ -24,7 +24,7 @@ use kernel::{
     prelude::*,
     str::CString,
     sync::{
-        atomic::{Acquire, Atomic, Full, Relaxed},
+        atomic::{Acquire, Atomic, AtomicFlag, Full, Relaxed},
         Arc, Mutex, SetOnce, SpinLockIrq,
     },
     time::{delay::fsleep, msecs_to_jiffies, Delta},
@@ -49,6 +49,8 @@ pub(crate) struct Path {
     counters: Counters,
     /// How often what was out on the path was voided: see [`Trip`](super::io::Trip).
     epoch: Atomic<u32>,
+    /// The miniport is to be asked for what is pending whatever the link.
+    pub(super) abort_told: AtomicFlag,
     /// The bond, from its birth to its end.
     #[pin]
     bond: SpinLockIrq<Option<Arc<Bond>>>,
@@ -107,6 +109,7 @@ impl Path {
                 share: Atomic::new(0),
                 counters: Counters::new(),
                 epoch: Atomic::new(0),
+                abort_told: AtomicFlag::new(false),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
                 probe <- new_mutex!(probe, "Path::probe"),
                 binding <- new_mutex!(None, "Path::binding"),
@@ -153,11 +156,17 @@ impl Path {
         if let Some(dest) = dest {
             this.dest.populate(dest);
         }
-        let learned = adapter.is_some_and(|adapter| this.adapter.populate(adapter));
-        match (learned, this.adapter()) {
-            (true, Some(adapter)) => adapter.join(this),
-            _ => Ok(()),
+        let Some(adapter) = adapter else {
+            return Ok(());
+        };
+        adapter.join(this)?;
+        if !this.adapter.populate(adapter) {
+            return Ok(());
         }
+        if let (false, Some(bond)) = (this.has_link(), this.bond()) {
+            Bond::fail(&bond, this.number, Why::Link);
+        }
+        Ok(())
     }
 
     /// The present epoch: what is sent carries it. Pairs with [`Path::void`].
@@ -210,6 +219,11 @@ impl Path {
         self.adapter().is_none_or(Adapter::has_link)
     }
 
+    /// Whether anything is out on the path: I/O, or a probe. May sleep.
+    pub(super) fn has_anything_out(&self) -> bool {
+        self.counters.inflight() > 0 || self.probe.try_lock().is_none()
+    }
+
     /// Begins the path's life in a bond: it hears of its link from now on, and fails if it has
     /// none. May sleep.
     pub(super) fn begin(this: &Arc<Self>, bond: &Arc<Bond>) -> Result {
@@ -227,15 +241,15 @@ impl Path {
     /// Ends it: nothing comes from the path by itself any more. Waits for a probe that is under
     /// way. May sleep.
     pub(super) fn end(this: &Arc<Self>) {
+        // From now on there is no bond to be told anything, or to be probed for.
+        let bond = this.bond.lock().take();
+        drop(bond);
         // Stops what a miniport is asked, then the miniport.
         stop_delayed::<_, ABORT>(this);
         this.shared().miniports().leave(this);
         if let Some(adapter) = this.adapter() {
             adapter.leave(this);
         }
-        // From now on there is no bond to be probed for.
-        let bond = this.bond.lock().take();
-        drop(bond);
         // A probe may be out for as long as the driver below takes; who waits for it in short
         // turns does not look hung.
         while this.probe.try_lock().is_none() {
@@ -252,8 +266,10 @@ impl Path {
     pub(crate) fn link_changed(self: &Arc<Self>, up: bool) {
         let Some(bond) = self.bond() else { return };
         if !up {
-            Bond::fail(&bond, self.number, Why::Link);
-        } else if bond.wants_probe(self.number) {
+            return Bond::fail(&bond, self.number, Why::Link);
+        }
+        self.keep_with_link();
+        if bond.wants_probe(self.number) {
             self.probe_at(0);
         }
     }

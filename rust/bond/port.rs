@@ -7,10 +7,10 @@ use super::{
     Bond,
 };
 use crate::{
-    adapter::{Adapter, Adapters},
+    adapter::Adapters,
     kapi::{
         miniport::{Binding, Port},
-        workqueue::{enqueue_delayed, rearm},
+        workqueue::{cancel_delayed, enqueue_delayed, rearm},
     },
     miniport::Word,
     policy::{
@@ -36,8 +36,16 @@ impl Path {
         if bound.is_some() {
             return Ok(());
         }
-        let Some(binding) = port.bind(this.device(), this)? else {
-            return Ok(());
+        let binding = match port.bind(this.device(), this) {
+            Ok(Some(binding)) => binding,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                // Whatever it said already, nobody would take back.
+                if let Some(bond) = this.bond() {
+                    Bond::restored(&bond, this.number());
+                }
+                return Err(error);
+            }
         };
         let netdev = binding.netdev();
         let adapter = match netdev {
@@ -59,10 +67,13 @@ impl Path {
             let binding = bound.take();
             drop(bound);
             drop(binding);
-            // What it said counts no longer.
-            if let Some(bond) = self.bond() {
-                Bond::restored(&bond, self.number());
-            }
+            // What it said counts no longer, of the adapter neither.
+            let nothing = Word {
+                failed: false,
+                adapter: true,
+                voided: false,
+            };
+            Self::told_of_adapter(self, nothing);
         }
     }
 
@@ -76,9 +87,10 @@ impl Path {
 
     /// The miniport says something of the path. Any context.
     pub(crate) fn told(this: &Arc<Self>, word: Word, instead: Option<&Self>) {
-        match (word.adapter, this.adapter()) {
-            (true, Some(adapter)) => Self::told_of_adapter(this, adapter, word),
-            _ => Self::told_of_path(this, word),
+        if word.adapter {
+            Self::told_of_adapter(this, word);
+        } else {
+            Self::told_of_path(this, word);
         }
         if let Some(bond) = this.bond() {
             bond.prefer(instead);
@@ -90,43 +102,56 @@ impl Path {
         if !word.failed {
             return Bond::restored(&bond, this.number());
         }
+        // In this order, the reverse of that in `Bond::choose`: what is sent after the call sees
+        // that the path is out of use, or is void.
+        Bond::fail(&bond, this.number(), Why::Miniport);
         if word.voided {
             this.void();
         }
-        Bond::fail(&bond, this.number(), Why::Miniport);
     }
 
-    /// Says it to all paths over the adapter, and asks the miniports of those whose commands were
-    /// not voided for what is pending.
-    fn told_of_adapter(this: &Arc<Self>, adapter: &Adapter, word: Word) {
-        adapter.each_path(|path| {
-            let own = Arc::ptr_eq(path, this);
-            let word = Word {
-                voided: word.voided && own,
-                ..word
-            };
+    /// Says it to all paths over the adapter, and asks their miniports for what is pending, if that
+    /// was not voided.
+    fn told_of_adapter(this: &Arc<Self>, word: Word) {
+        let tell = |path: &Arc<Self>| {
             Self::told_of_path(path, word);
             if word.failed && !word.voided {
-                path.abort_in(0);
+                path.abort_now();
             }
-        });
-    }
-
-    /// Lets the miniport be asked for what is pending on the path, after this many milliseconds, if
-    /// the path is still out of use then. Any context.
-    pub(super) fn abort_in(self: &Arc<Self>, ms: u32) {
-        if ms == 0 {
-            rearm::<_, ABORT>(self, 0);
-        } else {
-            enqueue_delayed::<_, ABORT>(self, msecs_to_jiffies(ms));
+        };
+        tell(this);
+        if let Some(adapter) = this.adapter() {
+            adapter.each_path(|path| {
+                if !Arc::ptr_eq(path, this) {
+                    tell(path);
+                }
+            });
         }
     }
 
+    /// Lets the miniport be asked for what is pending on the path, if its link is not back after this
+    /// many milliseconds; or after less, if that was said before. Any context.
+    pub(super) fn abort_without_link(self: &Arc<Self>, ms: u32) {
+        enqueue_delayed::<_, ABORT>(self, msecs_to_jiffies(ms));
+    }
+
+    /// The link is back. Any context.
+    pub(super) fn keep_with_link(self: &Arc<Self>) {
+        if !self.abort_told.load(Relaxed) {
+            cancel_delayed::<_, ABORT>(self);
+        }
+    }
+
+    /// Lets the miniport be asked for what is pending on the path, whatever its link. Any context.
+    fn abort_now(self: &Arc<Self>) {
+        self.abort_told.store(true, Relaxed);
+        rearm::<_, ABORT>(self, 0);
+    }
+
     fn abort(this: &Arc<Self>, bond: &Arc<Bond>) {
-        let health = bond.health(this.number());
-        // A link that came back in time costs nobody his session.
-        let cause_is_gone = health.last_failure() == Some(Why::Link) && this.has_link();
-        if this.is_in_use() || cause_is_gone {
+        let told = this.abort_told.xchg(false, Relaxed);
+        // A link that came back in time costs nobody his session, nor does a path with nothing out.
+        if this.is_in_use() || (!told && this.has_link()) || !this.has_anything_out() {
             return;
         }
         let asked = match &*this.binding.lock() {
@@ -134,10 +159,11 @@ impl Path {
             None => return,
         };
         match asked {
-            Err(error) if error == EBUSY && this.counters().inflight() > 0 => {
-                this.abort_in(ASK_AGAIN_MS);
+            Err(error) if error == EBUSY => {
+                this.abort_told.store(told, Relaxed);
+                rearm::<_, ABORT>(this, msecs_to_jiffies(ASK_AGAIN_MS));
             }
-            Ok(()) | Err(EBUSY | EOPNOTSUPP) => {}
+            Ok(()) | Err(EOPNOTSUPP) => {}
             Err(error) => bond.warn(fmt!(
                 "path {}: pending commands cannot be called back: {:?}",
                 this.dev(),

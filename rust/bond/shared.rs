@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     io: OwnedQueue,
     /// Probes paths: what waits for answers must not hold up the I/O.
     probes: OwnedQueue,
+    /// Asks miniports: what a probe waits for may be what they are asked for.
+    aborts: OwnedQueue,
     /// Tells the outside: what needs memory, and may wait for I/O to get it.
     events: OwnedQueue,
     /// The devices that are paths, and of which bonds.
@@ -41,6 +43,7 @@ impl Shared {
     pub(crate) fn new(adapters: Arc<Adapters>, miniports: Arc<Miniports>) -> Result<Arc<Self>> {
         let io = OwnedQueue::new(c"dm_bond_io", true)?;
         let probes = OwnedQueue::new(c"dm_bond_probe", true)?;
+        let aborts = OwnedQueue::new(c"dm_bond_abort", true)?;
         let events = OwnedQueue::new(c"dm_bond_event", false)?;
         Arc::pin_init(
             pin_init!(Self {
@@ -48,6 +51,7 @@ impl Shared {
                 miniports,
                 io,
                 probes,
+                aborts,
                 events,
                 claims <- new_mutex!(KVec::new(), "Shared::claims"),
                 published <- new_mutex!(KVec::new(), "Shared::published"),
@@ -143,7 +147,7 @@ impl OnQueue<{ path::PROBE }> for Path {
 
 impl OnQueue<{ path::ABORT }> for Path {
     fn queue(&self) -> &OwnedQueue {
-        &self.shared().probes
+        &self.shared().aborts
     }
 }
 

@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! NVMe controllers, as far as the NVMe driver lets other modules know them: `nvme_reset_ctrl()` is
-//! exported, and what the driver shows of a controller in sysfs can be asked for in the kernel too.
-//! So nothing here depends on the layout of the driver's own structs.
+//! NVMe controllers, as far as the NVMe driver lets other modules know them: what it shows of a
+//! controller in sysfs can be asked for in the kernel too, and its commands can be called back by the
+//! block layer's own means. So nothing here depends on the layout of the driver's structs.
 //!
-//! C source: `drivers/nvme/host/core.c`, `drivers/nvme/host/sysfs.c`
+//! C source: `drivers/nvme/host/core.c`, `drivers/nvme/host/sysfs.c`, `block/blk-timeout.c`
 
 use super::port::Lower;
 use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{error::to_result, page::PAGE_SIZE, prelude::*, str::CStrExt};
 
-/// A controller.
+/// A controller, and the queue of a namespace of its.
 ///
 /// # Invariants
 ///
-/// The device is one of the driver's class `nvme`, and a reference to it is ours: so its driver data
-/// is the controller, which is freed with the device. The page is one page, aligned as such.
+/// The device is one of the driver's class `nvme`; the queue is one of the driver's. A reference to
+/// each is ours. The page is one page, aligned as such.
 pub(crate) struct Controller {
     device: NonNull<bindings::device>,
+    queue: NonNull<bindings::request_queue>,
     page: KVec<u8>,
 }
 
-// SAFETY: A device may be used by any thread.
+// SAFETY: A device and a queue may be used by any thread.
 unsafe impl Send for Controller {}
 
 impl Controller {
@@ -31,21 +32,38 @@ impl Controller {
     pub(crate) fn of(lower: &Lower<'_>) -> Result<Self> {
         // `kmalloc` aligns what is as large as a page to it.
         let page = KVec::from_elem(0, PAGE_SIZE, GFP_KERNEL)?;
-        // SAFETY: The block device is open, so its disk is valid, and so are the disk's parent as
-        // long as it is in sysfs, and the parent's class. A driver waits for its disk to be closed
-        // or deletes it first; then there is no parent, or it is still referenced by the disk.
+        let bdev = lower.as_ptr();
+        // SAFETY: The block device is open, so its disk is valid.
+        if !unsafe { bindings::dm_bond_nvme_owns(bdev) } {
+            return Err(ENODEV);
+        }
+        // SAFETY: The disk is a namespace's of the NVMe driver. While it is open it holds its
+        // namespace, that its controller (`nvme_ns_open`, `nvme_alloc_ns`), and the controller is
+        // the parent of the disk's device. A controller has a class.
         let device = unsafe {
-            let parent = (*(*(*lower.as_ptr()).bd_disk).part0).bd_device.parent;
+            let parent = (*(*(*bdev).bd_disk).part0).bd_device.parent;
             let parent = NonNull::new(parent).ok_or(ENODEV)?;
             let class = (*parent.as_ptr()).class;
             if class.is_null() || CStr::from_char_ptr((*class).name) != c"nvme" {
                 return Err(ENODEV);
             }
-            bindings::get_device(parent.as_ptr());
             parent
         };
+        // SAFETY: The queue of an open device is valid.
+        let queue = unsafe {
+            let queue = (*bdev).bd_queue;
+            if !bindings::blk_get_queue(queue) {
+                return Err(ENODEV);
+            }
+            bindings::get_device(device.as_ptr());
+            NonNull::new_unchecked(queue)
+        };
         // INVARIANT: As just seen.
-        Ok(Self { device, page })
+        Ok(Self {
+            device,
+            queue,
+            page,
+        })
     }
 
     /// What sysfs shows in this file of the controller's, without the newline. May sleep.
@@ -60,23 +78,6 @@ impl Controller {
         };
         to_result(len.min(0) as c_int)?;
         Ok(self.page.get(..len as usize).ok_or(EIO)?.trim_ascii_end())
-    }
-
-    /// Writes to this file of the controller's in sysfs. May sleep.
-    pub(crate) fn set_attribute(&mut self, name: &CStr, text: &[u8]) -> Result {
-        let device = self.device.as_ptr();
-        let attribute = self.find(name).ok_or(ENODATA)?;
-        // What is written ends with a NUL, as with sysfs.
-        let (place, rest) = self.page.split_at_mut_checked(text.len()).ok_or(EINVAL)?;
-        *rest.first_mut().ok_or(EINVAL)? = 0;
-        place.copy_from_slice(text);
-        // SAFETY: The attribute is one of the device's, and those are all `device_attribute`s.
-        let done = unsafe {
-            let attribute = attribute.as_ptr().cast::<bindings::device_attribute>();
-            let store = (*attribute).__bindgen_anon_2.store.ok_or(EACCES)?;
-            store(device, attribute, self.page.as_ptr().cast(), text.len())
-        };
-        to_result(done.min(0) as c_int)
     }
 
     fn find(&self, name: &CStr) -> Option<NonNull<bindings::attribute>> {
@@ -99,17 +100,45 @@ impl Controller {
         None
     }
 
-    /// Resets the controller, which gives back all its commands: `EBUSY` if it is not live. Returns
-    /// at once. May sleep.
-    pub(crate) fn reset(&self) -> Result {
-        // SAFETY: The driver data of such a device is its controller.
-        to_result(unsafe { bindings::nvme_reset_ctrl((*self.device.as_ptr()).driver_data.cast()) })
+    /// Lets one command time out at once, if there is one. The driver then does what it does when a
+    /// command times out: on fabrics it gives back all of them and connects again. May sleep.
+    ///
+    /// `EBUSY` if the queue takes nothing at this moment.
+    pub(crate) fn time_out(&self) -> Result {
+        let queue = self.queue.as_ptr();
+        // SAFETY: The queue is valid by the type invariant.
+        if !unsafe { bindings::dm_bond_nvme_queue_enter(queue) } {
+            return Err(EBUSY);
+        }
+        // SAFETY: The queue is not taken down before it is left, nor then is its tag set. The
+        // function is called while it goes through the tags.
+        unsafe {
+            bindings::blk_mq_tagset_busy_iter(
+                (*queue).tag_set,
+                Some(Self::time_out_one),
+                core::ptr::null_mut(),
+            );
+            bindings::dm_bond_nvme_queue_exit(queue);
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// Called with a request that was started, and that is held meanwhile.
+    unsafe extern "C" fn time_out_one(request: *mut bindings::request, _: *mut c_void) -> bool {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::blk_abort_request(request) };
+        false
     }
 }
 
 impl Drop for Controller {
     fn drop(&mut self) {
-        // SAFETY: The reference is ours.
-        unsafe { bindings::put_device(self.device.as_ptr()) };
+        // SAFETY: The references are ours.
+        unsafe {
+            bindings::blk_put_queue(self.queue.as_ptr());
+            bindings::put_device(self.device.as_ptr());
+        }
     }
 }

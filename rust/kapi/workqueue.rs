@@ -89,11 +89,19 @@ pub(crate) fn rearm<T, const ID: u64>(item: &Arc<T>, delay: Jiffies)
 where
     T: OnQueue<ID> + HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>> + Send + Sync + 'static,
 {
+    cancel_delayed(item);
+    enqueue_delayed(item, delay);
+}
+
+/// Lets delayed work not run that waits for its time. Any context. It may be running.
+pub(crate) fn cancel_delayed<T, const ID: u64>(item: &Arc<T>)
+where
+    T: HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>>,
+{
     // SAFETY: The `DelayedWork` is initialised, as is every field of a value in an `Arc`.
     if unsafe { bindings::cancel_delayed_work(delayed_work(item)) } {
         drop_queued(item);
     }
-    enqueue_delayed(item, delay);
 }
 
 /// Ends a work item for good: cancels it if it waits, waits for it if it runs, and lets it not be
