@@ -82,7 +82,7 @@ table() {
 		  * 80 % of the mean speed before the first pull, of the device as a whole, for at least two seconds
 
 		  The bond sends nothing more over an adapter from the moment it has lost its link, and 50 ms later
-		  (abort_ms) has the controller there reset: what was in flight comes back, and goes the other way. On
+		  (abort_ms) lets a command there time out: what was in flight comes back, and goes the other way. On
 		  dm-multipath it waits until nvme-tcp gives it up. How much is in flight when a cable is pulled is
 		  chance: mostly one to four I/Os here, at times none.
 	END
