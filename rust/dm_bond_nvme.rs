@@ -34,8 +34,8 @@ use kapi::{
     workqueue::{enqueue_delayed, stop_delayed, OnQueue, OwnedQueue},
 };
 
-/// How often a controller's state is looked at, in milliseconds: the NVMe driver tells nobody of its
-/// changes inside the kernel.
+/// How often a controller's state is looked at, in milliseconds: the NVMe driver tells nobody of
+/// its changes inside the kernel.
 const LOOK_MS: u32 = 50;
 
 module! {

@@ -33,8 +33,8 @@ pub(crate) struct Adapters {
     parent: Pin<KBox<Directory<Plain>>>,
 }
 
-/// How often the links are looked at, in milliseconds: the kernel tells of a carrier that is lost up
-/// to a second late.
+/// How often the links are looked at, in milliseconds: the kernel tells of a carrier that is lost
+/// up to a second late.
 const LOOK_MS: u32 = 25;
 
 impl_has_delayed_work! {

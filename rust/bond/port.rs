@@ -129,8 +129,8 @@ impl Path {
         }
     }
 
-    /// Lets the miniport be asked for what is pending on the path, if its link is not back after this
-    /// many milliseconds; or after less, if that was said before. Any context.
+    /// Lets the miniport be asked for what is pending on the path, if its link is not back after
+    /// this many milliseconds; or after less, if that was said before. Any context.
     pub(super) fn abort_without_link(self: &Arc<Self>, ms: u32) {
         enqueue_delayed::<_, ABORT>(self, msecs_to_jiffies(ms));
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! NVMe controllers, as far as the NVMe driver lets other modules know them: what it shows of a
-//! controller in sysfs can be asked for in the kernel too, and its commands can be called back by the
-//! block layer's own means. So nothing here depends on the layout of the driver's structs.
+//! controller in sysfs can be asked for in the kernel too, and its commands can be called back by
+//! the block layer's own means. So nothing here depends on the layout of the driver's structs.
 //!
 //! C source: `drivers/nvme/host/core.c`, `drivers/nvme/host/sysfs.c`, `block/blk-timeout.c`
 

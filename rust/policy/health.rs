@@ -10,8 +10,8 @@
 //!      +-----------------+---------------------------+
 //! ```
 //!
-//! A path that an administrator failed is not probed; only an administrator brings it back. One that
-//! a miniport says has failed is not probed until the miniport says that it is restored.
+//! A path that an administrator failed is not probed; only an administrator brings it back. One
+//! that a miniport says has failed is not probed until the miniport says that it is restored.
 
 use super::failure;
 use crate::fmt;
