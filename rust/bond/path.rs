@@ -49,6 +49,10 @@ pub(crate) struct Path {
     counters: Counters,
     /// How often what was out on the path was voided: see [`Trip`](super::io::Trip).
     epoch: Atomic<u32>,
+    /// Tells the miniport that is bound from others: its `Port::id`, or 0.
+    pub(super) port: Atomic<usize>,
+    /// What the path's miniport said last of the adapter was that it failed.
+    pub(super) spoke: AtomicFlag,
     /// The miniport is to be asked for what is pending whatever the link.
     pub(super) abort_told: AtomicFlag,
     /// The bond, from its birth to its end.
@@ -109,6 +113,8 @@ impl Path {
                 share: Atomic::new(0),
                 counters: Counters::new(),
                 epoch: Atomic::new(0),
+                port: Atomic::new(0),
+                spoke: AtomicFlag::new(false),
                 abort_told: AtomicFlag::new(false),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
                 probe <- new_mutex!(probe, "Path::probe"),

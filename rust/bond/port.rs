@@ -23,6 +23,7 @@ use kernel::{
     prelude::*,
     sync::{atomic::Relaxed, Arc},
     time::msecs_to_jiffies,
+    types::ScopeGuard,
     workqueue::WorkItem,
 };
 
@@ -36,6 +37,9 @@ impl Path {
         if bound.is_some() {
             return Ok(());
         }
+        // Before it may speak.
+        this.port.store(port.id(), Relaxed);
+        let unbound = ScopeGuard::new(|| this.port.store(0, Relaxed));
         let binding = match port.bind(this.device(), this) {
             Ok(Some(binding)) => binding,
             Ok(None) => return Ok(()),
@@ -55,6 +59,7 @@ impl Path {
             _ => None,
         };
         let dest = binding.dest(Dest::parse);
+        unbound.dismiss();
         *bound = Some(binding);
         drop(bound);
         Self::learn(this, adapter, dest)
@@ -64,16 +69,17 @@ impl Path {
     pub(crate) fn unbind(self: &Arc<Self>, which: impl FnOnce(&Binding) -> bool) {
         let mut bound = self.binding.lock();
         if bound.as_ref().is_some_and(which) {
-            let binding = bound.take();
+            // It may speak until it is unbound, which is done under the lock.
+            drop(bound.take());
+            self.port.store(0, Relaxed);
             drop(bound);
-            drop(binding);
-            // What it said counts no longer, of the adapter neither.
+            // What it said counts no longer, nor what it said of the adapter.
             let nothing = Word {
                 failed: false,
-                adapter: true,
+                adapter: self.spoke.load(Relaxed),
                 voided: false,
             };
-            Self::told_of_adapter(self, nothing);
+            Self::told(self, nothing, None);
         }
     }
 
@@ -88,6 +94,7 @@ impl Path {
     /// The miniport says something of the path. Any context.
     pub(crate) fn told(this: &Arc<Self>, word: Word, instead: Option<&Self>) {
         if word.adapter {
+            this.spoke.store(word.failed, Relaxed);
             Self::told_of_adapter(this, word);
         } else {
             Self::told_of_path(this, word);
@@ -111,9 +118,14 @@ impl Path {
     }
 
     /// Says it to all paths over the adapter, and asks their miniports for what is pending, if that
-    /// was not voided.
+    /// was not voided: a miniport speaks of its own paths' commands only.
     fn told_of_adapter(this: &Arc<Self>, word: Word) {
+        let port = this.port.load(Relaxed);
         let tell = |path: &Arc<Self>| {
+            let word = Word {
+                voided: word.voided && path.port.load(Relaxed) == port,
+                ..word
+            };
             Self::told_of_path(path, word);
             if word.failed && !word.voided {
                 path.abort_now();

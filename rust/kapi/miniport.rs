@@ -38,6 +38,11 @@ impl Port {
         unsafe { self.0.as_ref() }
     }
 
+    /// A number that no other registered miniport has, and that is not 0.
+    pub(crate) fn id(self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
     /// The miniport's name.
     pub(crate) fn name(&self) -> &CStr {
         // SAFETY: Registration requires a name.

@@ -52,7 +52,10 @@ struct dm_bond_miniport {
 	int (*abort)(void *data);
 };
 
-/* All paths over the same adapter, of all bonds, are meant. */
+/*
+ * All paths over the same adapter, of all bonds, are meant; with DM_BOND_VOIDED the commands of those
+ * of them that this miniport is bound to.
+ */
 #define DM_BOND_ADAPTER		BIT(0)
 /*
  * The commands that were sent to the path before this call and that end with success after it have
@@ -82,7 +85,7 @@ void dm_bond_unregister_miniport(const struct dm_bond_miniport *miniport);
  * dm_bond_path_failed - say that a path, or its adapter, has failed
  * @path: the path
  * @flags: DM_BOND_ADAPTER, DM_BOND_VOIDED or both
- * @instead: a path that new I/O of the same bond is to take, as long as that is in use; or NULL
+ * @instead: a path that new I/O of the same bond is to take, until that fails; or NULL
  *
  * The path carries no more I/O until dm_bond_path_restored() is called for it, or an administrator
  * reinstates it. Any context.
