@@ -288,7 +288,7 @@ mend_way "$a" "$bad" && mend_way "$b" "$bad"
 make_bond bond "2 queue_if_no_path probe_ms:50 static 0 2 $a 0 $b 0"
 check_fails "an I/O error on all paths goes to the caller in the end" "Input/output error" \
 	timeout 20 dd if="$bond" of=/dev/null bs=4k skip=256 count=1 iflag=direct status=none
-check "after it was sent again at most four times for each path ($(failures) failures)" test "$(failures)" -le 9
+check "after it was sent again at most 16 times for each path ($(failures) failures)" test "$(failures)" -le 33
 is_back "the paths come back" "$a"
 is_back "both" "$b"
 check "and carry on" read_blocks "$bond" 8

@@ -53,6 +53,7 @@ impl Bond {
         match change {
             Change::Lost => {
                 inner.in_use -= 1;
+                path.end_life();
                 this.prefer_no_more(number);
                 trace::fail(this.events.device(), path.dev(), inner.in_use);
                 if inner.in_use == 0 {

@@ -35,6 +35,9 @@ pub(crate) struct Trip {
     /// The path's epoch when it was sent: if that has passed, the I/O was voided, and a success is
     /// none.
     epoch: u32,
+    /// The path's life in which it was sent: an error that comes back in a later one says nothing of
+    /// the path as it is now, which came back meanwhile and answered a probe.
+    life: u32,
     /// How often it came back with an error that may be its own.
     tries: u16,
     /// How often it came back for want of something.
@@ -113,6 +116,7 @@ impl Bond {
         path.counters().sent(bytes);
         trip.path = Some(number as u8);
         trip.epoch = epoch;
+        trip.life = path.life();
         trace::choose(self.events.device(), path.dev(), bytes);
     }
 
@@ -176,9 +180,11 @@ impl Bond {
             Verdict::Busy => bio.data().waits += 1,
             Verdict::Path => {
                 counters.failed();
-                // What comes back from a path that is known to be dead says nothing of the I/O.
-                bio.data().tries += u16::from(path.is_in_use() && path.has_link());
-                Self::fail(this, number, Why::Io(status.code()));
+                let trip = bio.data();
+                if trip.life == path.life() {
+                    trip.tries += u16::from(path.has_link());
+                    Self::fail(this, number, Why::Io(status.code()));
+                }
             }
         }
         let Trip { tries, waits, .. } = *bio.data();

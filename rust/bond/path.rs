@@ -49,6 +49,8 @@ pub(crate) struct Path {
     counters: Counters,
     /// How often what was out on the path was voided: see [`Trip`](super::io::Trip).
     epoch: Atomic<u32>,
+    /// How often the path went out of use: see [`Trip`](super::io::Trip).
+    life: Atomic<u32>,
     /// Tells the miniport that is bound from others: its `Port::id`, or 0.
     pub(super) port: Atomic<usize>,
     /// What the path's miniport said last of the adapter was that it failed.
@@ -113,6 +115,7 @@ impl Path {
                 share: Atomic::new(0),
                 counters: Counters::new(),
                 epoch: Atomic::new(0),
+                life: Atomic::new(0),
                 port: Atomic::new(0),
                 spoke: AtomicFlag::new(false),
                 abort_told: AtomicFlag::new(false),
@@ -178,6 +181,16 @@ impl Path {
     /// The present epoch: what is sent carries it. Pairs with [`Path::void`].
     pub(super) fn epoch(&self) -> u32 {
         self.epoch.load(Acquire)
+    }
+
+    /// The path's present life.
+    pub(super) fn life(&self) -> u32 {
+        self.life.load(Relaxed)
+    }
+
+    /// The path went out of use. To be called under the bond's lock only.
+    pub(super) fn end_life(&self) {
+        self.life.store(self.life().wrapping_add(1), Relaxed);
     }
 
     /// Declares all that was sent before this call void, if it ends with success after it.

@@ -62,15 +62,15 @@ pub(crate) fn judge(status: u8) -> Verdict {
     }
 }
 
-/// Whether an I/O is to be given up, that was sent down this many paths and came back so often
-/// with an error from a path that seemed well (`tries`), and for want of something (`waits`).
+/// Whether an I/O is to be given up, that was sent down this many paths and so often ended the use
+/// of one that had its link (`tries`), and came back so often for want of something (`waits`).
 ///
 /// An error that says nothing of where it arose (`IOERR`) is taken for the path's, and one that
-/// names the transport all the more. But if the paths answer their probes and come back, and this
-/// I/O fails again each time, then it is the I/O; without an end it would fail path after path. So
-/// each path is tried four times. To wait costs no path, and may go on for five seconds.
+/// names the transport all the more. But if the paths answer their probes and come back, and it is
+/// this I/O again that fails them, then it is the I/O; without an end it would fail path after path.
+/// So each path is tried 16 times. To wait costs no path, and may go on for five seconds.
 pub(crate) fn is_hopeless(paths: usize, tries: u16, waits: u16) -> bool {
-    usize::from(tries) > 4 * paths || waits > 500
+    usize::from(tries) > 16 * paths || waits > 500
 }
 
 /// Whether a probe that ended so was answered: by the LU, if only by its refusal of this one read.

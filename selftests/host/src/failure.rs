@@ -59,9 +59,9 @@ fn more_errors_are_the_lus_than_by_blk_path_error_but_only_those_named() {
 }
 
 #[test]
-fn each_path_is_tried_four_times() {
+fn each_path_is_tried_16_times() {
     for paths in 1..=64 {
-        let most = 4 * paths as u16;
+        let most = 16 * paths as u16;
         assert!(!is_hopeless(paths, most, 0));
         assert!(is_hopeless(paths, most + 1, 0));
     }
@@ -72,7 +72,7 @@ fn waiting_has_an_end_of_its_own() {
     for paths in 1..=64 {
         assert!(!is_hopeless(paths, 0, 500));
         assert!(is_hopeless(paths, 0, 501));
-        assert!(!is_hopeless(paths, 4 * paths as u16, 500));
+        assert!(!is_hopeless(paths, 16 * paths as u16, 500));
     }
 }
 
