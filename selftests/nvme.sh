@@ -90,7 +90,8 @@ fresh MULTI_NAME
 load_module dm-multipath && load_module dm-round-robin
 # In bio mode: in its default mode 7.3 warns of a context switch in an RCU section, since nvme-tcp may sleep below it.
 check "dm-multipath beside it" dmsetup create "$MULTI_NAME" --table \
-	"0 $SECTORS multipath 3 queue_if_no_path queue_mode bio 0 1 1 round-robin 0 2 1 ${MPATHS[1]} 1 ${MPATHS[2]} 1" || finish
+	"0 $SECTORS multipath 3 queue_if_no_path queue_mode bio 0 1 1 round-robin 0 2 1 ${MPATHS[1]} 1 ${MPATHS[2]} 1" ||
+	finish
 
 # Slow enough cables that there is always I/O on its way when one is pulled: without, a guest's are instant.
 shape 1 40
@@ -104,7 +105,8 @@ pull 2 cable_pull cable_plug
 pull 2 admin_down admin_up
 load_stop "the bond under three pulls" bond
 load_stop "dm-multipath under the same" multipath
-check "I/O that was on its way was sent again" test "$(cat "/sys/block/$BOND/bond/paths/"*/requeued | paste -sd+ | bc)" -gt 0
+check "I/O that was on its way was sent again" \
+	test "$(cat "/sys/block/$BOND/bond/paths/"*/requeued | paste -sd+ | bc)" -gt 0
 check_is "nothing is left in flight" "0 0" \
 	"$(cat "/sys/block/$BOND/bond/paths/"*/inflight | xargs)"
 check_is "nothing waits" 0 "$(cat "/sys/block/$BOND/bond/queued")"
