@@ -44,17 +44,18 @@ load_stop() {
 	touch "$LOAD_DIR/$name.stop"
 	wait "$(cat "$LOAD_DIR/$name.pid")"
 	rm "$LOAD_DIR/$name.pid"
+	if [ -e "$LOAD_DIR/$name.failed" ]; then
+		fail "$what: no error, no miscompare"
+		note "fio ended with $(cat "$LOAD_DIR/$name.failed")"
+		head -n 5 "$LOAD_DIR/$name.out" | sed 's/^/# /'
+		return 1
+	fi
 	rounds=$(find "$LOAD_DIR" -name "$name.*.json" | wc -l)
 	errors=$(_load_json "$name" | jq -s 'map(.jobs[] | .error) | map(select(. != 0)) | length')
 	LONGEST=$(_load_json "$name" | jq -s 'map(.jobs[] | .write, .read | .lat_ns.max) | max / 1e6 | floor')
 	IOS=$(_load_json "$name" | jq -s 'map(.jobs[] | .write, .read | .total_ios) | add')
-	if [ -e "$LOAD_DIR/$name.failed" ] || [ "$errors" != 0 ] || [ "$rounds" = 0 ]; then
-		fail "$what: no error, no miscompare"
-		note "fio ended with $(cat "$LOAD_DIR/$name.failed" 2>/dev/null) in round $rounds"
-		head -n 5 "$LOAD_DIR/$name.out" | sed 's/^/# /'
-		return 1
-	fi
-	pass "$what: no error, no miscompare"
+	check_is "$what: no error, no miscompare" "0 errors" "$errors errors" || return
+	[ "$rounds" -gt 0 ] || fail "$what: the load ran"
 	note "$what: $rounds rounds, $IOS I/Os, the longest took $LONGEST ms"
 }
 

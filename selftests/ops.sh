@@ -119,7 +119,7 @@ reference_limits() {
 			"0 $SECTORS multipath 2 queue_mode bio 0 1 1 round-robin 0 2 1 /dev/$A 1 /dev/$B 1" &&
 		limits "$(dm_disk "$name")" && remove_dm "$name"
 }
-dm_disk() { basename "$(readlink -f "/sys/dev/block/$(dmsetup info -c --noheadings --separator : -o major,minor "$1")")"; }
+dm_disk() { echo "dm-$(dmsetup info -c --noheadings -o minor "$1")"; }
 
 test_limits() {
 	local reference bond differ
@@ -253,9 +253,9 @@ namespace_down() {
 
 # loop <port> <host>: connect, and print the block device.
 loop() {
-	local name dir
-	name=$(nvme connect -t loop -n "$NQN" -a "$1" --hostnqn "nqn.2014-08.org.nvmexpress:uuid:0dbd0000-0000-4000-8000-00000000000$2" \
-		--hostid "0dbd0000-0000-4000-8000-00000000000$2" | sed -n 's/.*device: \(nvme[0-9]*\).*/\1/p')
+	local name dir id=0dbd0000-0000-4000-8000-00000000000$2
+	name=$(nvme connect -t loop -n "$NQN" -a "$1" --hostnqn "nqn.2014-08.org.nvmexpress:uuid:$id" --hostid "$id" |
+		sed -n 's/.*device: \(nvme[0-9]*\).*/\1/p')
 	dir=/sys/class/nvme/$name
 	wait_for 10 test -b "/dev/${name}n1" && [ -e "$dir" ] && echo "/dev/${name}n1"
 }
