@@ -99,6 +99,8 @@ kselftests() {
 RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
 KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
 (step "build the module" "$ENTER" -- make modules KDIR="$KDIR") || { failed "the build of the module"; finish; }
+(step "build the test miniport" "$ENTER" -- make -C "$KDIR" M="$TOP/selftests/miniport" modules) ||
+	failed "the build of the test miniport"
 host_tests
 kselftests
 finish

@@ -1,0 +1,496 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What miniports tell and are asked, by one that obeys this test (miniport/): it binds, paths fail and come back on its
+# word, from any context; commands that it forgot are carried out elsewhere, and no others are; it is asked for what is
+# pending when that is due, and only then.
+#
+#   PULLS    failures and restores under verified load, by turns voided and not (100)
+. ./lib.sh
+. ./paths.sh
+. ./load.sh
+
+: "${PULLS:=100}"
+D=/sys/kernel/debug/dm_bond_test
+KO=miniport/dm_bond_test.ko
+[ -e "$KO" ] || KO=${DM_BOND_DIR:-..}/selftests/miniport/dm_bond_test.ko
+a=/dev/bondtest0 b=/dev/bondtest1 c=/dev/bondtest2 d=/dev/bondtest3
+bond='' second='' generic='' disk='' other=''
+
+need ip fio jq dummy
+[ -e "$KO" ] || skip_all "needs the test miniport, $KO"
+mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+load_bond
+
+# set_ <way> <file> <value>, of_ <way> <file>: what the miniport is told, and what it counts.
+set_() { echo "$3" >"$D/${1#/dev/}/$2"; }
+of_() { cat "$D/${1#/dev/}/$2"; }
+count_is() { [ "$(of_ "$1" "$2")" = "$3" ]; }
+insert() {
+	local way
+	insmod "$KO" "$@" || return
+	for way in /dev/bondtest*; do
+		KNAME[$way]=${way#/dev/} DEVT[$way]=$(cat "/sys/block/${way#/dev/}/dev")
+	done
+}
+take_out() {
+	remove_dm "${bond#/dev/mapper/}"
+	remove_dm "${second#/dev/mapper/}"
+	[ ! -e /sys/module/dm_bond_test ] || rmmod dm_bond_test
+}
+at_exit take_out
+path_is() { check_is "$1: $3" "$4" "$(path_file "$bond" "$2" "$3")"; }
+fails() { check "$1" wait_for 5 state_is "$bond" "$2" failed; }
+is_back() { check "$1" wait_for 5 state_is "$bond" "$2" active; }
+inflight_is() { [ "$(path_file "$bond" "$1" inflight)" = "$2" ]; }
+
+# new_bond <arguments>: in place of the last one.
+new_bond() {
+	[ -z "$bond" ] || remove_dm "${bond#/dev/mapper/}"
+	make_bond bond "$1" 65536
+}
+
+# Writes of 4 KiB of new data, that wait where they are: writes_held <what> <how many> <way>. They begin at
+# block NEXT.
+DATA=$(mktemp) NEXT=0
+at_exit rm -f "$DATA" "$DATA.read"
+writes_held() {
+	local i was
+	was=$(of_ "$3" held)
+	COUNT=$2 WRITERS=()
+	head -c $((COUNT * 4096)) /dev/urandom >"$DATA"
+	for ((i = 0; i < COUNT; i++)); do
+		dd if="$DATA" of="$bond" bs=4k skip="$i" seek=$((NEXT + i)) count=1 oflag=direct conv=notrunc status=none &
+		WRITERS+=($!)
+	done
+	check "$1" wait_for 20 count_is "$3" held $((was + COUNT))
+}
+# writes_end <what>: without an error, and what was written is there.
+writes_end() {
+	local pid status=0
+	for pid in "${WRITERS[@]}"; do wait "$pid" || status=1; done
+	check_is "$1: no error" 0 $status
+	dd if="$bond" of="$DATA.read" bs=4k skip=$NEXT count="$COUNT" iflag=direct status=none
+	check "$1: what was written is there" cmp "$DATA" "$DATA.read"
+	NEXT=$((NEXT + COUNT))
+}
+done_in_time() { ! kill -0 "${WRITERS[@]}" 2>/dev/null; }
+
+# goes_over <what> <way> [<other>]: the next reads of the bond go over that way alone.
+goes_over() {
+	local before after
+	before=$(($(of_ "$a" ios) + $(of_ "$b" ios)))
+	after=$(of_ "$2" ios)
+	check_is "$1" "$((before + 4)) $((after + 4))" \
+		"$(read_blocks "$bond" 4 && echo "$(($(of_ "$a" ios) + $(of_ "$b" ios))) $(of_ "$2" ios)")"
+}
+
+requeued() { echo $(($(path_file "$bond" "$a" requeued) + $(path_file "$bond" "$b" requeued))); }
+# What the miniport gave back without having carried it out.
+undone() {
+	local way what sum=0
+	for way in "$a" "$b"; do
+		for what in voided refused aborted; do sum=$((sum + $(of_ "$way" $what))); done
+	done
+	echo $sum
+}
+
+# Another version of the interface.
+log_mark
+check_fails "a miniport built for another version is refused" "Protocol|EPROTO" insert version=4711
+check "and named in the log" grep -q "miniport test was built for version 4711 of the interface, not 1" <<<"$(log_new)"
+check "the bond's module can go, for nothing of it is left" rmmod dm_bond
+load_bond
+
+# To bind.
+dummy dmbt0 dmbt1
+NETS=netdevs=dmbt0,dmbt1,dmbt0,dmbt1
+DESTS=dests=192.0.2.1,2001:db8::1,192.0.2.1,21:00:00:e0:8b:05:05:04
+insert units=2 "$NETS" "$DESTS" || { fail "the test miniport is loaded"; finish; }
+new_bond "1 probe_ms:50 primary 0 2 $a 0 $b 0" || { fail "a bond is made"; finish; }
+for way in "$a" "$b"; do
+	path_is "bound before" "$way" miniport test
+	check_is "bind was called once" "1 0" "$(of_ "$way" binds) $(of_ "$way" unbinds)"
+done
+path_is "the miniport knows" "$a" netdev dmbt0
+path_is "the miniport knows" "$b" netdev dmbt1
+path_is "the miniport knows" "$a" dest 192.0.2.1
+path_is "the miniport knows" "$b" dest 2001:db8::1
+check "the adapter is there" test "$(cat /sys/module/dm_bond/adapters/dmbt0/paths)" = 1
+check_fails "the miniport's module cannot be unloaded" "in use" rmmod dm_bond_test
+check_fails "nor can dm-bond" "in use" rmmod dm_bond
+with=$(cat /sys/module/dm_bond_test/refcnt)
+echo 0 >$D/registered
+path_is "unregistered" "$a" miniport generic
+check_is "it is unbound, and its module held by two fewer" "1 $((with - 2))" \
+	"$(of_ "$a" unbinds) $(cat /sys/module/dm_bond_test/refcnt)"
+goes_over "I/O goes on" "$a"
+echo 1 >$D/registered
+path_is "bound after the bond was made" "$a" miniport test
+path_is "bound after the bond was made" "$b" miniport test
+check "nobody may have its name a second time" test "$(cat $D/registered)" = 1
+name=${bond#/dev/mapper/}
+check "a reload" eval "dmsetup load $name --table '0 65536 bond 1 probe_ms:50 primary 0 2 $a 0 $b 0' && dmsetup resume $name"
+path_is "bound after a reload" "$a" miniport test
+check_is "and to one table only" 1 $(($(of_ "$a" binds) - $(of_ "$a" unbinds)))
+scratch disk 64 && way other "$disk"
+make_bond second "0 primary 0 1 $other 0"
+check_is "a device that is not its own: declined" generic "$(path_file "$second" "$other" miniport)"
+dmsetup remove "${second#/dev/mapper/}"
+new_bond "0 primary 0 2 $a 2 netdev:dmbt1 dest:192.0.2.9 $b 0"
+path_is "what the table says stands" "$a" netdev dmbt1
+path_is "what the table says stands" "$a" dest 192.0.2.9
+dmsetup remove "${bond#/dev/mapper/}"
+check_is "with the bond gone, everything is unbound" "0 0" \
+	"$(($(of_ "$a" binds) - $(of_ "$a" unbinds))) $(($(of_ "$b" binds) - $(of_ "$b" unbinds)))"
+log_mark
+set_ "$a" bind_error 12
+new_bond "0 primary 0 2 $a 0 $b 0"
+check "an error of bind is told in the log" grep -q "miniport test cannot bind to bondtest0: ENOMEM" <<<"$(log_new)"
+path_is "and the path has the generic one" "$a" miniport generic
+set_ "$a" bind_error 0
+# A miniport that comes when the link is down already.
+echo 0 >$D/registered
+new_bond "0 primary 0 2 $a 0 $b 0"
+ip link set dmbt0 down
+echo 1 >$D/registered
+fails "bound late, over a link that is down: the path is failed" "$a"
+ip link set dmbt0 up
+
+# Voided.
+new_bond "1 probe_ms:50 primary 0 2 $a 0 $b 0"
+set_ "$a" hold 1
+writes_held "eight writes are kept by the primary path" 8 "$a"
+before=$(requeued)
+set_ "$a" fail "path voided"
+writes_end "failed, voided"
+check_is "the eight were forgotten" 8 "$(of_ "$a" voided)"
+check_is "and sent again" 8 $(($(requeued) - before))
+path_is "voided" "$a" state failed
+path_is "voided" "$a" last_failure miniport
+path_is "voided" "$a" inflight 0
+path_is "no error was counted" "$a" errors 0
+before=$(of_ "$a" ios)
+sleep 0.5
+check_is "a path told failed is not probed" "$before failed" "$(of_ "$a" ios) $(path_file "$bond" "$a" state)"
+ip link set dmbt0 down && sleep 0.2 && ip link set dmbt0 up && sleep 0.3
+check_is "nor if its link goes and comes" "$before failed" "$(of_ "$a" ios) $(path_file "$bond" "$a" state)"
+goes_over "I/O goes over the other path" "$b"
+set_ "$a" restore path
+is_back "until it is restored" "$a"
+goes_over "and carries I/O" "$a"
+before=$(requeued)
+set_ "$a" hold 1
+writes_held "a write that is sent after the restore" 4 "$a"
+set_ "$a" hold 0 && set_ "$a" release 1
+writes_end "after the restore"
+check_is "is not touched" "$before" "$(requeued)"
+
+# Not voided.
+set_ "$a" hold 1
+writes_held "eight more are kept" 8 "$a"
+set_ "$a" fail path
+fails "failed, not voided" "$a"
+sleep 0.2
+path_is "they are not called back, nor sent twice" "$a" inflight 8
+set_ "$a" hold 0 && set_ "$a" release 1
+writes_end "not voided"
+check_is "success stays success" "$before" "$(requeued)"
+set_ "$a" restore path
+is_back "restored" "$a"
+# Failed and restored while they are out.
+set_ "$a" hold 1
+writes_held "writes are kept" 4 "$a"
+set_ "$a" fail path
+set_ "$a" restore path
+set_ "$a" hold 0 && set_ "$a" release 1
+writes_end "failed and restored before they end"
+check_is "not voided, success stays success" "$before" "$(requeued)"
+is_back "restored" "$a"
+
+# Reinstated by hand, whatever was told.
+set_ "$a" fail path
+bond_message "$bond" reinstate_path "$a"
+path_is "an administrator may overrule it" "$a" state active
+bond_message "$bond" fail_path "$a"
+set_ "$a" restore path
+sleep 0.3
+path_is "but restored does not overrule an administrator" "$a" state failed
+bond_message "$bond" reinstate_path "$a"
+
+# A path named.
+set_ "$b" restore "path instead=bondtest1"
+goes_over "a path is named: I/O takes it" "$b"
+bond_message "$bond" set_primary "$a"
+goes_over "set_primary ends that" "$a"
+set_ "$b" restore "path instead=bondtest1"
+goes_over "named again" "$b"
+bond_message "$bond" set_policy static
+check_is "set_policy ends that" 2 "$(was=$(of_ "$b" ios); read_blocks "$bond" 4; echo $(($(of_ "$b" ios) - was)))"
+bond_message "$bond" set_policy primary
+set_ "$b" restore "path instead=bondtest1"
+set_ "$b" restore path
+goes_over "the next word without a name ends that" "$a"
+set_ "$b" restore "path instead=bondtest1"
+set_ "$b" fail path
+goes_over "a named path that fails is not used" "$a"
+log_mark
+set_ "$a" restore "path instead=bondtest1"
+goes_over "a dead path that is named is ignored" "$a"
+check "with a line in the log" grep -q "^dm_bond: bond ${DEVT[$bond]}: a miniport names" <<<"$(log_new)"
+set_ "$b" restore path
+is_back "restored" "$b"
+goes_over "a named path is so as long as it lives, and not for ever" "$a"
+make_bond second "0 primary 0 2 $c 0 $d 0" 65536
+log_mark
+set_ "$a" restore "path instead=bondtest3"
+goes_over "one of another bond is ignored" "$a"
+check "with a line in the log" grep -q "^dm_bond: bond ${DEVT[$bond]}: a miniport names" <<<"$(log_new)"
+check_is "and the other bond is untouched" 4 "$(was=$(of_ "$c" ios); read_blocks "$second" 4; echo $(($(of_ "$c" ios) - was)))"
+set_ "$a" fail "path instead=bondtest1"
+goes_over "failed, another named" "$b"
+set_ "$a" restore "path instead=bondtest1"
+is_back "restored, the other named still" "$a"
+goes_over "the other goes on" "$b"
+set_ "$a" restore path
+goes_over "until the next word" "$a"
+
+# Adapters: dmbt0 has the first path of both bonds.
+set_ "$a" hold 1
+set_ "$c" hold 1
+writes_held "writes are kept" 4 "$a"
+dd if="$second" of=/dev/null bs=4k count=1 iflag=direct status=none &
+reader=$!
+check "and a read of the other bond" wait_for 5 count_is "$c" held 1
+aborts=$(($(of_ "$a" aborts) + $(of_ "$c" aborts)))
+set_ "$a" fail adapter
+fails "the adapter fails: so does the path" "$a"
+check "and that of the other bond" wait_for 5 state_is "$second" "$c" failed
+check_is "the others do not" "active active" "$(path_file "$bond" "$b" state) $(path_file "$second" "$d" state)"
+check "what was pending on both is called back" wait_for 2 done_in_time
+writes_end "adapter failed"
+wait $reader
+check_is "the other bond saw no error" 0 $?
+check_is "abort was called for both" 2 $(($(of_ "$a" aborts) + $(of_ "$c" aborts) - aborts))
+set_ "$a" hold 0
+set_ "$c" hold 0
+set_ "$c" restore adapter
+is_back "restored by the word of the other bond's path" "$a"
+check "and that path too" wait_for 5 state_is "$second" "$c" active
+before=$(requeued)
+was=$(of_ "$a" voided)
+set_ "$a" hold 1
+writes_held "writes are kept" 4 "$a"
+set_ "$a" fail "adapter voided"
+writes_end "adapter failed, voided"
+check_is "the forgotten were sent again" "4 4" "$(($(of_ "$a" voided) - was)) $(($(requeued) - before))"
+check "the other bond's path failed too" wait_for 5 state_is "$second" "$c" failed
+set_ "$a" restore adapter
+is_back "restored" "$a"
+check "both" wait_for 5 state_is "$second" "$c" active
+# A path over the same adapter whose miniport forgets nothing.
+make_bond generic "0 primary 0 1 $other 1 netdev:dmbt0" 65536
+dmsetup suspend --nolockfs --noflush "${other#/dev/mapper/}"
+dd if="$generic" of=/dev/null bs=4k count=1 iflag=direct status=none &
+reader=$!
+generic_inflight_is() { [ "$(path_file "$generic" "$other" inflight)" = "$1" ]; }
+check "a read over a path with the generic miniport waits" wait_for 5 generic_inflight_is 1
+set_ "$a" fail "adapter voided"
+check "that path fails with its adapter" wait_for 5 state_is "$generic" "$other" failed
+dmsetup resume "${other#/dev/mapper/}"
+wait $reader
+check_is "but a success of a path whose miniport forgot nothing stays one" "0 0" \
+	"$? $(path_file "$generic" "$other" requeued)"
+set_ "$a" restore adapter
+check "restored" wait_for 5 state_is "$generic" "$other" active
+dmsetup remove "${generic#/dev/mapper/}"
+is_back "restored" "$a"
+check "both" wait_for 5 state_is "$second" "$c" active
+# What one path's miniport said of that path alone.
+set_ "$c" fail path
+new_bond "1 probe_ms:50 primary 0 2 $a 0 $b 0"
+sleep 0.5
+check_is "a path told failed stays so when another bond over its adapter goes" failed \
+	"$(path_file "$second" "$c" state)"
+dmsetup remove "${second#/dev/mapper/}"
+
+# Abort. ms_until_done <command>: how long the writes need to end after that command.
+ms_until_done() {
+	local begin
+	begin=$(date +%s%N)
+	"$@"
+	wait_for 20 done_in_time
+	MS=$((($(date +%s%N) - begin) / 1000000))
+}
+aborts=$(of_ "$a" aborts)
+before=$(requeued)
+set_ "$a" hold 1
+writes_held "writes are kept" 8 "$a"
+ms_until_done ip link set dmbt0 down
+writes_end "link down"
+check "what was pending went elsewhere within 1 s ($MS ms)" test "$MS" -lt 1000
+check_is "one call of abort, eight sent again" "1 8" "$(($(of_ "$a" aborts) - aborts)) $(($(requeued) - before))"
+set_ "$a" hold 0
+ip link set dmbt0 up
+is_back "link up" "$a"
+aborts=$(of_ "$a" aborts)
+set_ "$a" hold 1
+set_ "$a" busy 3
+writes_held "writes are kept" 4 "$a"
+ms_until_done ip link set dmbt0 down
+writes_end "link down, and abort busy three times"
+check_is "it was asked until it did" "0 1" "$(of_ "$a" busy) $(($(of_ "$a" aborts) - aborts))"
+set_ "$a" hold 0
+ip link set dmbt0 up
+is_back "link up" "$a"
+
+echo 2000 >"${SYS[$bond]}/abort_ms"
+aborts=$(of_ "$a" aborts)
+set_ "$a" hold 1
+writes_held "writes are kept" 4 "$a"
+ip link set dmbt0 down
+sleep 0.3
+path_is "new I/O avoids the path at once" "$a" state failed
+goes_over "and goes over the other" "$b"
+ip link set dmbt0 up
+sleep 2.5
+check_is "a flap shorter than abort_ms costs nobody a session" "$aborts" "$(of_ "$a" aborts)"
+set_ "$a" hold 0 && set_ "$a" release 1
+writes_end "a short flap"
+is_back "link up" "$a"
+# Two flaps, each shorter, but with the end of abort_ms since the first in the second.
+ip link set dmbt0 down && sleep 0.2 && ip link set dmbt0 up
+is_back "a flap" "$a"
+sleep 0.8
+set_ "$a" hold 1
+writes_held "writes are kept" 4 "$a"
+ip link set dmbt0 down && sleep 1.2 && ip link set dmbt0 up
+sleep 0.2
+check_is "two flaps, each shorter than abort_ms, cost none either" "$aborts" "$(of_ "$a" aborts)"
+set_ "$a" hold 0 && set_ "$a" release 1
+writes_end "two short flaps"
+is_back "link up" "$a"
+# An adapter told failed after its link went and came, before the path answers.
+set_ "$a" hold 1
+writes_held "writes are kept" 4 "$a"
+aborts=$(of_ "$a" aborts)
+ip link set dmbt0 down && sleep 0.2 && ip link set dmbt0 up
+check "a probe is kept" wait_for 5 count_is "$a" held 5
+set_ "$a" fail adapter
+check "an adapter told failed is called back, though its link had been lost and is up again" wait_for 2 done_in_time
+set_ "$a" hold 0 && set_ "$a" release 1
+writes_end "adapter failed after a flap"
+set_ "$a" restore path
+is_back "restored" "$a"
+# A link that stays lost, of a path that its miniport said failed before.
+set_ "$a" hold 1
+writes_held "writes are kept" 4 "$a"
+aborts=$(of_ "$a" aborts)
+echo 500 >"${SYS[$bond]}/abort_ms"
+set_ "$a" fail path
+ip link set dmbt0 down && sleep 0.1 && ip link set dmbt0 up && sleep 1
+check_is "a flap of a path told failed costs none" "$aborts" "$(of_ "$a" aborts)"
+ip link set dmbt0 down
+check "but its link lost for good does" wait_for 5 done_in_time
+set_ "$a" hold 0 && set_ "$a" release 1
+writes_end "link down of a path told failed"
+ip link set dmbt0 up
+set_ "$a" restore path
+is_back "restored" "$a"
+echo 50 >"${SYS[$bond]}/abort_ms"
+# By hand.
+aborts=$(of_ "$a" aborts)
+set_ "$a" hold 1
+writes_held "writes are kept" 4 "$a"
+bond_message "$bond" fail_path "$a"
+sleep 0.5
+check_is "an administrator's fail_path calls nothing back" "$aborts" "$(of_ "$a" aborts)"
+set_ "$a" hold 0 && set_ "$a" release 1
+writes_end "fail_path"
+bond_message "$bond" reinstate_path "$a"
+
+# From everywhere.
+for how in "from_irq" "twice" "from_irq twice"; do
+	for file in $how; do set_ "$a" "$file" 1; done
+	for flags in "path voided" "adapter voided"; do
+		before=$(requeued)
+		was=$(undone)
+		set_ "$a" hold 1
+		writes_held "$how: writes are kept" 8 "$a"
+		set_ "$a" fail "$flags"
+		writes_end "$how: $flags"
+		check_is "$how: what was forgotten was sent again" "8 8" "$(($(undone) - was)) $(($(requeued) - before))"
+		set_ "$a" restore "${flags% voided}"
+		is_back "$how: restored" "$a"
+	done
+	set_ "$a" from_irq 0
+	set_ "$a" twice 0
+done
+
+# Reports without end, while the bond comes, is reloaded, and goes.
+load_start storm "$bond" --size=4M
+set_ "$a" storm 700
+sleep 3
+set_ "$a" storm 0 && set_ "$a" restore path
+load_stop "a storm of reports on one path" storm
+is_back "after the storm" "$a"
+set_ "$a" storm 400
+set_ "$b" storm 710
+storm=0
+for ((i = 0; i < 20; i++)); do
+	new_bond "1 probe_ms:10 primary 0 2 $a 0 $b 0" || storm=$((storm + 1))
+	name=${bond#/dev/mapper/}
+	[ $((i % 4)) != 0 ] || { dmsetup load "$name" --table "0 65536 bond 0 static 0 2 $a 0 $b 0" && dmsetup resume "$name"; } ||
+		storm=$((storm + 1))
+	[ $((i % 5)) != 0 ] || { echo 0 >$D/registered && echo 1 >$D/registered; } || storm=$((storm + 1))
+	timeout 5 dd if="$bond" of=/dev/null bs=4k count=4 iflag=direct status=none 2>/dev/null # It may fail: no path.
+done
+check_is "bonds come and go during reports" 0 $storm
+check "and the last one" timeout 20 dmsetup remove "${bond#/dev/mapper/}"
+set_ "$a" storm 0
+set_ "$b" storm 0
+check_is "everything is unbound" "0 0" \
+	"$(($(of_ "$a" binds) - $(of_ "$a" unbinds))) $(($(of_ "$b" binds) - $(of_ "$b" unbinds)))"
+
+# Under load. Each round: one path keeps what comes for a moment, then fails, by turns voided and not.
+rounds() {
+	local i way how
+	for ((i = 0; i < PULLS; i++)); do
+		way=$a
+		[ $((i % 4)) -lt 2 ] || way=$b
+		set_ "$way" from_irq $((i / 4 % 2))
+		if [ $((i % 2)) = 0 ]; then
+			how=voided
+			set_ "$way" fail "path voided for=$((RANDOM % 10000))"
+		else
+			how="not voided"
+			set_ "$way" hold 1
+			sleep 0.0$((RANDOM % 5))
+			set_ "$way" fail path
+			set_ "$way" hold 0
+			set_ "$way" release 1
+		fi
+		state_is "$bond" "$way" failed || { note "round $i: not failed"; return 1; }
+		wait_for 5 inflight_is "$way" 0 || { note "round $i: $how: in flight still"; return 1; }
+		set_ "$way" restore path
+		wait_for 5 state_is "$bond" "$way" active || { note "round $i: $how: not back"; return 1; }
+		gone=$(($(requeued) - $1)) given=$(($(undone) - $2))
+		[ "$gone" = "$given" ] || { note "round $i, $how: $given given back undone, $gone sent again"; return 1; }
+	done
+}
+new_bond "1 probe_ms:50 static 0 2 $a 0 $b 0"
+load_start miniport "$bond" --size=8M
+sleep 1
+before=$(requeued)
+was=$(undone)
+check "$PULLS failures and restores under load, each with as much sent again as was forgotten" rounds "$before" "$was"
+load_stop "$PULLS failures and restores" miniport
+check_is "as much was sent again as was given back undone" $(($(undone) - was)) $(($(requeued) - before))
+note "$(($(undone) - was)) in all, of which refused: $(($(of_ "$a" refused) + $(of_ "$b" refused)))"
+check "something was" test $(($(undone) - was)) -ge $((PULLS / 4))
+check_is "nothing is left in flight" "0 0 0" \
+	"$(path_file "$bond" "$a" inflight) $(path_file "$bond" "$b" inflight) $(cat "${SYS[$bond]}/queued")"
+
+dmsetup remove "${bond#/dev/mapper/}"
+check "the miniport unloads" rmmod dm_bond_test
+check "and dm-bond" rmmod dm_bond
+finish
