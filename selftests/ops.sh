@@ -304,7 +304,8 @@ test_reservations() {
 		"blkpr -c register -k 9 $OTHER && blkpr -c reserve -k 9 -t exclusive-access $OTHER"
 	check_fails "a conflict goes to the caller" "Invalid exchange|conflict" write_one "$dev"
 	check_is "a conflict fails no path" "A A" "$(dmsetup status "$name" | awk '{ print $9, $19 }')"
-	check "its reservation can be preempted" blkpr -c preempt -K 9 -k 7 -t exclusive-access "$dev"
+	# Own key first: NVMe and SCSI have them the other way round than blkpr(8) says.
+	check "its reservation can be preempted" blkpr -c preempt -K 7 -k 9 -t exclusive-access "$dev"
 	check "and then the bond writes" write_one "$dev"
 	remove_dm "$name"
 }

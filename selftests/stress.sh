@@ -67,7 +67,7 @@ pulls() {
 
 # clean_log: no error of the bond's, and none above it.
 clean_log() {
-	! log_since | grep -E "error.*(dev )?$BOND\b|EXT4-fs.*(error|abort)|Aborting journal|lost (async|sync) page write"
+	! log_since | grep -m 5 -E "error.*(dev )?$BOND\b|EXT4-fs.*(error|abort)|Aborting journal|lost (async|sync) page write"
 }
 
 idle_counters() { cat "/sys/block/$BOND/bond/paths/"*/inflight "/sys/block/$BOND/bond/queued" | xargs; }
@@ -93,6 +93,10 @@ stressors() {
 		--fallocate 1 --fallocate-bytes 4M --verify --timeout 0 --quiet
 }
 
+is_whole() {
+	e2fsck -fn "$1" >"$LOAD_DIR/e2fsck" 2>&1 || { head -n 10 "$LOAD_DIR/e2fsck"; return 1; }
+}
+
 file_system() {
 	local mount stress
 	[ "$FS_PULLS" -gt 0 ] || return 0
@@ -115,7 +119,7 @@ file_system() {
 	check_is "ext4: the stressors saw no error" "" "$(grep -iE "fail|error" "$LOAD_DIR/stress-ng" | head -n 5)"
 	check "ext4 is still writable" touch "$mount/last"
 	check "ext4 is unmounted" umount "$mount"
-	check "ext4 is whole" e2fsck -fn "/dev/mapper/$BOND_NAME"
+	check "ext4 is whole" is_whole "/dev/mapper/$BOND_NAME"
 	check "ext4: no error in the log" clean_log
 }
 
