@@ -35,8 +35,8 @@ pub(crate) struct Trip {
     /// The path's epoch when it was sent: if that has passed, the I/O was voided, and a success is
     /// none.
     epoch: u32,
-    /// The path's life in which it was sent: an error that comes back in a later one says nothing of
-    /// the path as it is now, which came back meanwhile and answered a probe.
+    /// The path's life in which it was sent: an error that comes back in a later one says nothing
+    /// of the path as it is now, which came back meanwhile and answered a probe.
     life: u32,
     /// How often it came back with an error that may be its own.
     tries: u16,

@@ -53,8 +53,8 @@ struct dm_bond_miniport {
 };
 
 /*
- * All paths over the same adapter, of all bonds, are meant; with DM_BOND_VOIDED the commands of those
- * of them that this miniport is bound to.
+ * All paths over the same adapter, of all bonds, are meant; with DM_BOND_VOIDED the commands of
+ * those of them that this miniport is bound to.
  */
 #define DM_BOND_ADAPTER		BIT(0)
 /*

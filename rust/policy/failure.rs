@@ -67,8 +67,8 @@ pub(crate) fn judge(status: u8) -> Verdict {
 ///
 /// An error that says nothing of where it arose (`IOERR`) is taken for the path's, and one that
 /// names the transport all the more. But if the paths answer their probes and come back, and it is
-/// this I/O again that fails them, then it is the I/O; without an end it would fail path after path.
-/// So each path is tried 16 times. To wait costs no path, and may go on for five seconds.
+/// this I/O again that fails them, then it is the I/O; without an end it would fail path after
+/// path. So each path is tried 16 times. To wait costs no path, and may go on for five seconds.
 pub(crate) fn is_hopeless(paths: usize, tries: u16, waits: u16) -> bool {
     usize::from(tries) > 16 * paths || waits > 500
 }
