@@ -12,7 +12,7 @@
 #
 # LUN 0 is the medium, of which there is a disk for each path; LUN 1, of 8 MiB, for whoever needs one more in the same
 # sessions. All timers are open-iscsi's defaults. iscsid is started if none runs.
-# shellcheck source=selftests/rig.sh
+# shellcheck source=rig.sh
 . "$(dirname "${BASH_SOURCE[0]}")/rig.sh"
 
 ISCSI_IQN=iqn.2014-08.org.example:dm-bond-rig
@@ -20,9 +20,9 @@ ISCSI_CORE=/sys/kernel/config/target/core
 ISCSI_TPG=/sys/kernel/config/target/iscsi/$ISCSI_IQN/tpgt_1
 ISCSI_RUN=/run/dm-bond-iscsi-rig # Of the iscsid that was started here.
 
-# iscsi_store <LUN> <kind of device> <what it is told>
+# _iscsi_store <LUN> <kind of device> <what it is told>
 _iscsi_store() {
-	local lun=$1 kind=$2 control=$3 dev=$ISCSI_CORE/$2_$1/rig
+	local lun=$1 control=$3 dev=$ISCSI_CORE/$2_$1/rig
 	mkdir -p "$dev" &&
 		_rig_set "$dev/control" "$control" &&
 		_rig_set "$dev/wwn/vpd_unit_serial" "0dbd000$lun-0000-4000-8000-000000000000" &&

@@ -17,6 +17,8 @@ is_state() { [ "$(path_file "$1" state)" = "$2" ]; }
 is_not_state() { ! is_state "$@"; }
 is_busy() { [ "$(path_file "$1" inflight)" -gt 0 ]; }
 session_is() { [ "$(cat "$(iscsi_session "$1")/state")" = "$2" ]; }
+# No connection to this address but attempts at new ones.
+is_closed() { ! ss -Htn state connected exclude syn-sent dst "$1" | grep -q .; }
 timeouts() { cat "$(iscsi_session 1)/recovery_tmo" "$(iscsi_session 2)/recovery_tmo" | xargs; }
 
 # The module comes from where dm-bond came from.
@@ -128,6 +130,7 @@ wait_for 20 is_busy 2 || fail "I/O is on its way on path 2"
 admin_down 2
 check "a cable is pulled" wait_for 3 is_state 2 failed
 check "its session is failed at once" wait_for 2 session_is 2 FAILED
+check "its connection is closed, so that nothing is sent on it later" wait_for 2 is_closed 10.10.2.2
 dd if="$(iscsi_path 2 1)" of=/dev/null bs=4k count=1 iflag=direct status=none &
 READER=$!
 sleep 2

@@ -142,8 +142,8 @@ impl Disk {
         unsafe { bindings::dm_bond_iscsi_get_conn(conn.as_ptr()) };
         drop(locked);
         // SAFETY: The reference, ours, is given up after the call. libiscsi's drivers all have the
-        // functions behind `what`, which find out for themselves whether the connection is down; the
-        // block device is open, so the driver stays loaded.
+        // functions behind `what`, which find out for themselves whether the connection is down;
+        // the block device is open, so the driver stays loaded.
         let len = unsafe {
             let len = what(conn.as_ptr(), page.as_mut_ptr().cast());
             bindings::dm_bond_iscsi_put_conn(conn.as_ptr());
