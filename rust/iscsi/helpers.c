@@ -99,7 +99,7 @@ struct net_device *dm_bond_iscsi_netdev_ip4(__be32 address)
 
 struct net_device *dm_bond_iscsi_netdev_ip6(const struct in6_addr *address)
 {
-	return ipv6_dev_find(&init_net, address, NULL);
+	return IS_ENABLED(CONFIG_IPV6) ? ipv6_dev_find(&init_net, address, NULL) : NULL;
 }
 
 const char *dm_bond_iscsi_netdev_name(const struct net_device *dev)
