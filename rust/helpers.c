@@ -42,6 +42,13 @@ int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size)
 	return scnprintf(buf, size, "%pg", bdev);
 }
 
+const char *dm_bond_bdev_parent(struct block_device *bdev)
+{
+	const struct device *parent = disk_to_dev(bdev->bd_disk)->parent;
+
+	return parent ? dev_bus_name(parent) : "";
+}
+
 struct net_device *dm_bond_netdev_of(void *notifier_info)
 {
 	return netdev_notifier_info_to_dev(notifier_info);

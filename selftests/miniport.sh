@@ -330,8 +330,10 @@ writes_end "link down"
 check "what was pending went elsewhere within 1 s ($MS ms)" test "$MS" -lt 1000
 check_is "one call of abort, eight sent again" "1 8" "$(($(of_ "$a" aborts) - aborts)) $(($(requeued) - before))"
 set_ "$a" hold 0
+renewals=$(of_ "$a" renewals)
 ip link set dmbt0 up
 is_back "link up" "$a"
+check_is "a session that lost its link is renewed" 1 $(($(of_ "$a" renewals) - renewals))
 aborts=$(of_ "$a" aborts)
 set_ "$a" hold 1
 set_ "$a" busy 3
@@ -345,6 +347,7 @@ is_back "link up" "$a"
 
 echo 2000 >"${SYS[$bond]}/abort_ms"
 aborts=$(of_ "$a" aborts)
+renewals=$(of_ "$a" renewals)
 set_ "$a" hold 1
 writes_held "writes are kept" 4 "$a"
 ip link set dmbt0 down
@@ -366,6 +369,7 @@ writes_held "writes are kept" 4 "$a"
 ip link set dmbt0 down && sleep 1.2 && ip link set dmbt0 up
 sleep 0.2
 check_is "two flaps, each shorter than abort_ms, cost none either" "$aborts" "$(of_ "$a" aborts)"
+check_is "nor is one renewed for them" "$renewals" "$(of_ "$a" renewals)"
 set_ "$a" hold 0 && set_ "$a" release 1
 writes_end "two short flaps"
 is_back "link up" "$a"
@@ -393,9 +397,11 @@ ip link set dmbt0 down
 check "but its link lost for good does" wait_for 5 done_in_time
 set_ "$a" hold 0 && set_ "$a" release 1
 writes_end "link down of a path told failed"
+renewals=$(of_ "$a" renewals)
 ip link set dmbt0 up
 set_ "$a" restore path
 is_back "restored" "$a"
+check_is "a session whose miniport says that it is back is not renewed" "$renewals" "$(of_ "$a" renewals)"
 echo 50 >"${SYS[$bond]}/abort_ms"
 # By hand.
 aborts=$(of_ "$a" aborts)

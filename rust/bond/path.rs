@@ -10,7 +10,7 @@ use crate::{
     adapter::{Adapter, Lease},
     kapi::{
         block::{BlockDevice, DevT, Probe},
-        miniport::Binding,
+        miniport::{self, Binding},
         workqueue::{enqueue_delayed, rearm, stop_delayed},
     },
     policy::{
@@ -57,6 +57,8 @@ pub(crate) struct Path {
     pub(super) spoke: AtomicFlag,
     /// The miniport is to be asked for what is pending whatever the link.
     pub(super) abort_told: AtomicFlag,
+    /// The link was lost for so long that the session over it is not to be relied on.
+    pub(super) harmed: AtomicFlag,
     /// The bond, from its birth to its end.
     #[pin]
     bond: SpinLockIrq<Option<Arc<Bond>>>,
@@ -119,6 +121,7 @@ impl Path {
                 port: Atomic::new(0),
                 spoke: AtomicFlag::new(false),
                 abort_told: AtomicFlag::new(false),
+                harmed: AtomicFlag::new(false),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
                 probe <- new_mutex!(probe, "Path::probe"),
                 binding <- new_mutex!(None, "Path::binding"),
@@ -251,6 +254,10 @@ impl Path {
             adapter.join(this)?;
         }
         this.shared().miniports().join(this)?;
+        if this.binding.lock().is_none() {
+            // A module that this loads binds by itself.
+            miniport::request(&this.device);
+        }
         if !this.has_link() {
             Bond::fail(bond, this.number, Why::Link);
         }
@@ -310,6 +317,9 @@ impl Path {
 
     /// Probes the path, if that is due.
     fn probe(this: &Arc<Self>, bond: &Arc<Bond>) {
+        if this.has_link() {
+            this.renew(bond);
+        }
         if this.has_link() && Bond::probe_sent(bond, this.number) {
             let status = this.device.probe(&mut this.probe.lock());
             Bond::probe_ended(bond, this.number, failure::is_answer(status.code()));
