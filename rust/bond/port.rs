@@ -157,7 +157,7 @@ impl Path {
     }
 
     /// Lets the miniport be asked for what is pending on the path, whatever its link. Any context.
-    fn abort_now(self: &Arc<Self>) {
+    pub(super) fn abort_now(self: &Arc<Self>) {
         self.abort_told.store(true, Relaxed);
         rearm::<_, ABORT>(self, 0);
     }
