@@ -44,7 +44,8 @@ check_is "write_hold_ms is as set" 1500 "$(cat "${SYS[$bond]}/write_hold_ms")"
 check "the table has it" grep -q " write_hold_ms:1500 " <(dmsetup table "$bond")
 
 write_block o 7 && write_block o 9
-check "a write that was pending waits" held_write A 7
+held_write A 7
+check_is "a write that was pending waits" 0 $?
 check_is "what is there is the old, and reading it waits for nothing" o "$(read_block 7)"
 ms=$(ms_of write_block C 9)
 check "a write to another place does not wait ($ms ms)" test "$ms" -lt 1000
@@ -79,7 +80,8 @@ check "and does not wait ($ms ms)" test "$ms" -lt 1000
 mend "restored"
 
 # A write that reaches over a held one, a discard, and one beside it.
-check "a write waits" held_write D 20
+held_write D 20
+check_is "a write waits" 0 $?
 ms=$(ms_of write_block E 19)
 check "one beside it does not ($ms ms)" test "$ms" -lt 1000
 block F | dd of="$bond" bs=512 seek=$((20 * 8 + 7)) count=1 iflag=fullblock oflag=direct conv=notrunc status=none &
@@ -94,7 +96,8 @@ mend "restored"
 
 # Less is less, at once.
 echo 60000 >"${SYS[$bond]}/write_hold_ms"
-check "a write waits for a minute" held_write G 7
+held_write G 7
+check_is "a write waits for a minute" 0 $?
 sleep 0.5
 check "it waits" kill -0 "$HELD"
 echo 0 >"${SYS[$bond]}/write_hold_ms"
@@ -111,7 +114,8 @@ done
 # Held while no path is left.
 new_bond "3 queue_if_no_path write_hold_ms:300 probe_ms:50 primary 0 2 $a 0 $b 0"
 bond_message "$bond" fail_path "$b"
-check "a write waits with no path left" held_write H 3
+held_write H 3
+check_is "a write waits with no path left" 0 $?
 sleep 1
 check "also after write_hold_ms" kill -0 "$HELD"
 bond_message "$bond" reinstate_path "$b"

@@ -12,7 +12,8 @@ disk='' slow='' fast=''
 let_go() { set_ "$1" hold 0 && set_ "$1" release 1; }
 ms_since() { echo $((($(date +%s%N) - $1) / 1000000)); }
 within() { [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]; }
-# reads_held <how many> <way>: reads of the bond that wait there.
+holds() { [ "$(of_ "$1" held)" -ge "$2" ]; }
+# reads_held <how many> <way>: reads of the bond that wait there, maybe beside a probe.
 reads_held() {
 	local i was
 	was=$(of_ "$2" held)
@@ -21,7 +22,7 @@ reads_held() {
 		dd if="$bond" of=/dev/null bs=4k skip="$i" count=1 iflag=direct status=none &
 		READERS+=($!)
 	done
-	wait_for 20 count_is "$2" held $((was + $1))
+	wait_for 20 holds "$2" $((was + $1))
 }
 is_out() { ! state_is "$bond" "$1" active; }
 readers_end() {
@@ -96,11 +97,12 @@ check_is "nor does its end" "$failures" "$(path_file "$bond" "$a" failures) $(pa
 echo 0 >"${SYS[$bond]}/stall_ms"
 failures=$(path_file "$bond" "$a" failures)
 set_ "$a" hold 1
-check "reads are kept" reads_held 2 "$a"
+reads_held 2 "$a" || fail "reads are kept"
 sleep 3
 check_is "with stall_ms 0 no path is stalled" "$failures" "$(path_file "$bond" "$a" failures)"
 echo 400 >"${SYS[$bond]}/stall_ms"
-check "one that is set counts at once" wait_for 5 readers_end
+readers_end
+check_is "one that is set counts at once" 0 $?
 path_is "set at once" "$a" last_failure silent
 let_go "$a"
 is_back "it answers" "$a"
@@ -114,11 +116,12 @@ check "the table has it" grep -q " stall_ms:400 " <(dmsetup table "$bond")
 bond_message "$bond" fail_path "$b"
 failures=$(path_file "$bond" "$a" failures)
 set_ "$a" hold 1
-check "reads are kept" reads_held 2 "$a"
+reads_held 2 "$a" || fail "reads are kept"
 sleep 2
 check_is "the last path is not stalled" "$failures" "$(path_file "$bond" "$a" failures)"
 let_go "$a"
-check "its reads end well" readers_end
+readers_end
+check_is "its reads end well" 0 $?
 bond_message "$bond" reinstate_path "$b"
 
 # Under load, both paths busy: again and again one falls silent for a while.
@@ -130,7 +133,7 @@ silences() {
 	for ((i = 0; i < 10; i++)); do
 		way=$([ $((i % 2)) = 0 ] && echo "$a" || echo "$b")
 		set_ "$way" hold 1
-		wait_for 10 test "$(path_file "$bond" "$way" state)" != active || return
+		wait_for 10 is_out "$way" || return
 		let_go "$way"
 		wait_for 20 state_is "$bond" "$way" active || return
 	done

@@ -32,6 +32,11 @@ insert() {
 	done
 }
 take_out() {
+	local way
+	# What is kept holds up a bond's end.
+	for way in /dev/bondtest*; do
+		[ ! -e "$D/${way#/dev/}" ] || { set_ "$way" hold 0; set_ "$way" release 1; }
+	done
 	remove_dm "${bond#/dev/mapper/}"
 	remove_dm "${second#/dev/mapper/}"
 	[ ! -e /sys/module/dm_bond_test ] || rmmod dm_bond_test

@@ -147,8 +147,8 @@ impl Bond {
     /// Takes a path into use, on an administrator's word. Any context.
     pub(super) fn reinstate(this: &Arc<Self>, number: usize) {
         let mut guard = this.inner.lock();
-        guard.health[number].damping.forgive();
         Self::change_locked(this, &mut guard, number, Health::reinstate);
+        guard.health[number].damping.forgive();
         this.prefer_none();
     }
 

@@ -213,33 +213,27 @@ impl Bond {
 
         let can_push_back = bio.can_push_back();
         let mut inner = this.inner.lock();
-        let hold = verdict != Verdict::Busy
+        let is_late_write = verdict != Verdict::Busy
             && inner.features.ms(Time::WriteHold) > 0
             && bio.writes().is_some();
         match inner.homeless(can_push_back) {
-            _ if hold => {
-                counters.requeued();
-                trace::requeue(this.events.device(), path.dev(), bio.bytes(), status);
-                let (bio, ended) = bio.take();
-                inner.hold(this, bio, this.now());
-                ended
-            }
-            Homeless::Wait => {
-                counters.requeued();
-                trace::requeue(this.events.device(), path.dev(), bio.bytes(), status);
-                let (bio, ended) = bio.take();
-                if verdict == Verdict::Busy {
-                    inner.waiting.push(bio);
-                    let delay = msecs_to_jiffies(BUSY_MS);
-                    enqueue_delayed::<_, { works::RETRY_LATER }>(this, delay);
-                } else {
-                    inner.wait(this, bio);
-                }
-                ended
-            }
-            Homeless::PushBack => bio.push_back(),
-            Homeless::Fail => bio.done(Status::IOERR),
+            Homeless::PushBack if !is_late_write => return bio.push_back(),
+            Homeless::Fail if !is_late_write => return bio.done(Status::IOERR),
+            _ => {}
         }
+        counters.requeued();
+        trace::requeue(this.events.device(), path.dev(), bio.bytes(), status);
+        let (bio, ended) = bio.take();
+        if is_late_write {
+            inner.hold(this, bio, this.now());
+        } else if verdict == Verdict::Busy {
+            inner.waiting.push(bio);
+            let delay = msecs_to_jiffies(BUSY_MS);
+            enqueue_delayed::<_, { works::RETRY_LATER }>(this, delay);
+        } else {
+            inner.wait(this, bio);
+        }
+        ended
     }
 
     /// Lets what waits be looked at again. Any context.
