@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+#include <linux/part_stat.h>
 #include <linux/sched/mm.h>
 
 #include "helpers.h"
@@ -35,6 +36,11 @@ void dm_bond_bio_add_buffer(struct bio *bio, void *buf, unsigned int len)
 unsigned int dm_bond_bdev_block_size(struct block_device *bdev)
 {
 	return bdev_logical_block_size(bdev);
+}
+
+u64 dm_bond_bdev_done(struct block_device *bdev)
+{
+	return part_stat_read_accum(bdev, ios) + part_stat_read_accum(bdev, sectors);
 }
 
 int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size)

@@ -65,6 +65,8 @@ clean_log() {
 	! log_since | grep -m 5 -E "error.*(dev )?$BOND\b|EXT4-fs.*(error|abort)|Aborting journal|lost (async|sync) page write"
 }
 
+is_silent() { log_since | grep -q "dm_bond: bond .* failed: silent"; }
+
 idle_counters() { cat "/sys/block/$BOND/bond/paths/"*/inflight "/sys/block/$BOND/bond/queued" | xargs; }
 
 under_pulls() {
@@ -79,6 +81,9 @@ under_pulls() {
 	check_is "$what: nothing is left in flight" "0 0 0" "$(idle_counters)"
 	note "sent again, by path: $(cat "/sys/block/$BOND/bond/paths/"*/requeued | xargs)"
 	check "$what: no error in the log" clean_log
+	# Slow it may be, but all of it moves.
+	is_silent
+	check_is "$what: no path was taken to be silent" 1 $?
 }
 
 # Pages written back, metadata, renames, holes, and files checked after writing. Until it is interrupted.

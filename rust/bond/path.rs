@@ -243,6 +243,11 @@ impl Path {
         self.adapter().is_none_or(Adapter::has_link)
     }
 
+    /// Grows when the path answers: what was sent to it, a probe, or part of what was sent.
+    pub(super) fn answers(&self) -> u64 {
+        self.counters.answers().wrapping_add(self.device.done())
+    }
+
     /// Whether anything is out on the path: I/O, or a probe. May sleep.
     pub(super) fn has_anything_out(&self) -> bool {
         self.counters.inflight() > 0 || self.probe.try_lock().is_none()

@@ -34,15 +34,14 @@ impl Bond {
         // One bit a path: there are no more than 64.
         for (number, path) in this.paths.iter().enumerate() {
             let silence = &guard.health[number].silence;
-            if path.is_in_use() && silence.has_answered(path.counters().answers()) {
+            if path.is_in_use() && silence.has_answered(path.answers()) {
                 answered |= 1 << number;
             }
         }
         for (number, path) in this.paths.iter().enumerate() {
-            let counters = path.counters();
             let finding = guard.health[number].silence.look(
-                counters.answers(),
-                path.is_in_use() && counters.inflight() > 0,
+                path.answers(),
+                path.is_in_use() && path.counters().inflight() > 0,
                 answered & !(1 << number) != 0,
                 passed,
                 stall_ms,

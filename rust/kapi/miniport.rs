@@ -83,8 +83,8 @@ impl Port {
 }
 
 /// Has user space load a module with a miniport for a device, by the alias `dm-bond-port-<bus>`,
-/// where the bus (or class) is that of the device below the disk: `nvme`, `scsi`. Does nothing for a
-/// disk without a device below. May sleep, as long as user space takes.
+/// where the bus (or class) is that of the device below the disk: `nvme`, `scsi`. Does nothing for
+/// a disk without a device below. May sleep, as long as user space takes.
 pub(crate) fn request(device: &BlockDevice) {
     // SAFETY: The device is valid, and so is the one below it, the name of whose bus is constant.
     let bus = unsafe { bindings::dm_bond_bdev_parent(device.as_ptr()) };

@@ -28,7 +28,9 @@ fn the_first_failure_costs_nothing() {
 #[test]
 fn each_flap_doubles_the_wait_up_to_a_bound() {
     let (mut damping, mut now) = (Damping::default(), 0);
-    let waits: Vec<_> = (0..11).map(|_| flap(&mut damping, &mut now, 500) / PROBE_MS).collect();
+    let waits: Vec<_> = (0..11)
+        .map(|_| flap(&mut damping, &mut now, 500) / PROBE_MS)
+        .collect();
     assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 64, 64, 64, 64]);
     assert_eq!(damping.flaps(), 10);
 }

@@ -22,7 +22,10 @@ fn found(
 
 #[test]
 fn a_silent_path_is_stalled_after_stall_ms() {
-    assert_eq!(found(Finding::Suspected, |_| 0, |_| true), Some(STALL_MS / 2));
+    assert_eq!(
+        found(Finding::Suspected, |_| 0, |_| true),
+        Some(STALL_MS / 2)
+    );
     assert_eq!(found(Finding::Stalled, |_| 0, |_| true), Some(STALL_MS));
 }
 
@@ -30,7 +33,10 @@ fn a_silent_path_is_stalled_after_stall_ms() {
 fn silence_of_all_is_nobodys() {
     assert_eq!(found(Finding::Stalled, |_| 0, |_| false), None);
     // Nor does it count who answered before the path was suspected.
-    assert_eq!(found(Finding::Stalled, |_| 0, |now| now < STALL_MS / 2), None);
+    assert_eq!(
+        found(Finding::Stalled, |_| 0, |now| now < STALL_MS / 2),
+        None
+    );
 }
 
 #[test]
@@ -38,13 +44,19 @@ fn of_a_controller_that_comes_back_one_path_answers_first() {
     let back = 5000;
     assert_eq!(found(Finding::Stalled, |_| 0, |now| now == back), None);
     let answers = |now| u64::from(now > back);
-    assert_eq!(found(Finding::Stalled, answers, |now| now >= back).map(|at| at > 6000), Some(true));
+    assert_eq!(
+        found(Finding::Stalled, answers, |now| now >= back).map(|at| at > 6000),
+        Some(true)
+    );
 }
 
 #[test]
 fn a_slow_path_that_answers_is_not_silent() {
     let every = STALL_MS - pace(STALL_MS);
-    assert_eq!(found(Finding::Stalled, |now| u64::from(now / every), |_| true), None);
+    assert_eq!(
+        found(Finding::Stalled, |now| u64::from(now / every), |_| true),
+        None
+    );
 }
 
 #[test]
