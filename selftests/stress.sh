@@ -210,6 +210,15 @@ ours() {
 		END { for (who in all) print who, all[who] }' | sort
 }
 
+# allocated_by <function of dm-bond's>: where, by what way, and when.
+allocated_by() {
+	awk -v who="$1" '
+		/^ *[0-9]+ / { if (own) printf "%s", all; all = own = "" }
+		{ all = all "# " $0 "\n" }
+		index($0, who) { own = 1 }
+		END { if (own) printf "%s", all }' /sys/kernel/debug/slab/*/alloc_traces
+}
+
 # memory: "<cache> <active objects> <object size>" a line, then what else is counted in kB.
 memory() {
 	local i
@@ -232,7 +241,7 @@ grown() {
 }
 
 cycles_with_flaps() {
-	local name flaps before after ours
+	local name flaps before after ours more
 	[ "$CYCLES" -gt 0 ] || return 0
 	fresh name
 	flap 2>/dev/null &
@@ -250,7 +259,8 @@ cycles_with_flaps() {
 	wait "$flaps"
 	after=$(memory)
 	if [ -n "$ours" ]; then
-		check_is "dm-bond has as many objects as before" "" "$(diff <(echo "$ours") <(ours))"
+		more=$(diff <(echo "$ours") <(ours) | sed -n 's/^> \(.*\) \[dm_bond\].*/\1/p')
+		check_is "dm-bond has as many objects as before" "" "$more" || allocated_by "${more%%$'\n'*}"
 		note "those are $(awk '{ all += $NF } END { print all }' <<<"$ours")"
 	else
 		skip "dm-bond has as many objects as before" "not booted with slab_debug=U"

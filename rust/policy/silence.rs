@@ -10,7 +10,7 @@
 //! answers first.
 
 /// How often a path is looked at during `stall_ms`.
-const LOOKS: u32 = 8;
+const LOOKS: u32 = 16;
 /// The shortest time between looks, in milliseconds.
 const SHORTEST: u32 = 10;
 /// In how many looks others must have answered.
