@@ -214,7 +214,7 @@ ours() {
 allocated_by() {
 	awk -v who="$1" '
 		/^ *[0-9]+ / { if (own) printf "%s", all; all = own = "" }
-		{ all = all "# " $0 "\n" }
+		!/^No data/ { all = all "# " $0 "\n" }
 		index($0, who) { own = 1 }
 		END { if (own) printf "%s", all }' /sys/kernel/debug/slab/*/alloc_traces
 }

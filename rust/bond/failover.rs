@@ -21,7 +21,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::{atomic::Relaxed, Arc},
+    sync::Arc,
     time::{msecs_to_jiffies, Instant},
     workqueue::WorkItem,
 };
@@ -223,43 +223,41 @@ impl Bond {
     }
 
     /// Tells the outside what became of the paths since it was told last. A bond whose table is not
-    /// the live one keeps quiet.
+    /// the live one, or is suspended, is not heard; what became of its paths is told by `resume`.
     fn tell(this: &Arc<Self>) {
-        if !this.live.load(Relaxed) {
-            return;
-        }
-        let mut told = false;
         for path in &this.paths {
             let number = path.number();
-            let mut guard = this.inner.lock();
+            let guard = this.inner.lock();
             let in_use = guard.in_use;
-            let watched = &mut guard.health[number];
+            let watched = &guard.health[number];
             let health = watched.health;
             let failed = health.failures() != watched.told_failures;
             let is_in_use = health.state() == State::Active;
             let gained = is_in_use && (failed || !watched.told_in_use);
-            watched.told_failures = health.failures();
-            watched.told_in_use = is_in_use;
             drop(guard);
 
             if let (true, Some(why)) = (failed, health.last_failure()) {
-                this.tell_one(path, PathEvent::Failed, in_use, Some(why));
+                if !this.tell_one(path, PathEvent::Failed, in_use, Some(why)) {
+                    break;
+                }
             }
-            if gained {
-                this.tell_one(path, PathEvent::Reinstated, in_use, None);
+            if gained && !this.tell_one(path, PathEvent::Reinstated, in_use, None) {
+                break;
             }
-            told |= failed || gained;
-        }
-        if told {
-            this.events.table_event();
+            let watched = &mut this.inner.lock().health[number];
+            watched.told_failures = health.failures();
+            watched.told_in_use = is_in_use;
         }
         this.notify_states();
     }
 
-    fn tell_one(&self, path: &Path, event: PathEvent, in_use: usize, why: Option<Why>) {
-        self.events.path_event(event, path.dev(), in_use as u32);
+    /// Says whether it was heard.
+    fn tell_one(&self, path: &Path, event: PathEvent, in_use: usize, why: Option<Why>) -> bool {
+        if !self.events.path_event(event, path.dev(), in_use as u32) {
+            return false;
+        }
         if !self.log.allows(c"dm_bond") {
-            return;
+            return true;
         }
         let (bond, dev, name, all) = (
             self.events.device(),
@@ -286,6 +284,7 @@ impl Bond {
                 all
             ),
         }
+        true
     }
 }
 
