@@ -9,6 +9,7 @@
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
+#include <linux/kmod.h>
 #include <linux/netdevice.h>
 #include <linux/notifier.h>
 #include <linux/sysfs.h>

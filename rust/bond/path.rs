@@ -10,13 +10,12 @@ use crate::{
     adapter::{Adapter, Lease},
     kapi::{
         block::{BlockDevice, DevT, Probe},
-        miniport::Binding,
+        miniport::{self, Binding},
         workqueue::{enqueue_delayed, rearm, stop_delayed},
     },
     policy::{
-        failure,
         health::{State, Why},
-        table::Dest,
+        table::{Dest, Time},
     },
 };
 use kernel::{
@@ -57,6 +56,10 @@ pub(crate) struct Path {
     pub(super) spoke: AtomicFlag,
     /// The miniport is to be asked for what is pending whatever the link.
     pub(super) abort_told: AtomicFlag,
+    /// The link was lost for so long that the session over it is not to be relied on.
+    pub(super) harmed: AtomicFlag,
+    /// It is to be probed though it is in use.
+    doubted: AtomicFlag,
     /// The bond, from its birth to its end.
     #[pin]
     bond: SpinLockIrq<Option<Arc<Bond>>>,
@@ -119,6 +122,8 @@ impl Path {
                 port: Atomic::new(0),
                 spoke: AtomicFlag::new(false),
                 abort_told: AtomicFlag::new(false),
+                harmed: AtomicFlag::new(false),
+                doubted: AtomicFlag::new(false),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
                 probe <- new_mutex!(probe, "Path::probe"),
                 binding <- new_mutex!(None, "Path::binding"),
@@ -238,6 +243,11 @@ impl Path {
         self.adapter().is_none_or(Adapter::has_link)
     }
 
+    /// Grows when the path answers: what was sent to it, a probe, or part of what was sent.
+    pub(super) fn answers(&self) -> u64 {
+        self.counters.answers().wrapping_add(self.device.done())
+    }
+
     /// Whether anything is out on the path: I/O, or a probe. May sleep.
     pub(super) fn has_anything_out(&self) -> bool {
         self.counters.inflight() > 0 || self.probe.try_lock().is_none()
@@ -251,6 +261,10 @@ impl Path {
             adapter.join(this)?;
         }
         this.shared().miniports().join(this)?;
+        if this.binding.lock().is_none() {
+            // A module that this loads binds by itself.
+            miniport::request(&this.device);
+        }
         if !this.has_link() {
             Bond::fail(bond, this.number, Why::Link);
         }
@@ -308,14 +322,31 @@ impl Path {
         self.claim.shared()
     }
 
+    /// Lets the path be probed though it is in use, unless a probe is out already. May sleep.
+    pub(super) fn doubt(self: &Arc<Self>) {
+        if self.is_in_use() && self.probe.try_lock().is_some() {
+            self.doubted.store(true, Relaxed);
+            self.probe_at(0);
+        }
+    }
+
     /// Probes the path, if that is due.
     fn probe(this: &Arc<Self>, bond: &Arc<Bond>) {
-        if this.has_link() && Bond::probe_sent(bond, this.number) {
-            let status = this.device.probe(&mut this.probe.lock());
-            Bond::probe_ended(bond, this.number, failure::is_answer(status.code()));
+        let damped = bond.damped_ms(this.number);
+        if damped > 0 {
+            return this.probe_by(damped);
+        }
+        let doubted = this.doubted.xchg(false, Relaxed);
+        if this.has_link() {
+            this.renew(bond);
+            if Bond::probe_sent(bond, this.number) || (doubted && this.is_in_use()) {
+                let life = this.life();
+                let status = this.device.probe(&mut this.probe.lock()).code();
+                Bond::probe_ended(bond, this.number, life, status);
+            }
         }
         if bond.wants_probe(this.number) {
-            this.probe_by(bond.features().probe_ms);
+            this.probe_by(bond.ms(Time::Probe));
         }
     }
 }
@@ -337,6 +368,8 @@ pub(crate) struct Counters {
     inflight_bytes: Atomic<u64>,
     ios: Atomic<u64>,
     bytes: Atomic<u64>,
+    /// Beside those that moved data.
+    answers: Atomic<u64>,
     errors: Atomic<u64>,
     requeued: Atomic<u64>,
 }
@@ -348,6 +381,7 @@ impl Counters {
             inflight_bytes: Atomic::new(0),
             ios: Atomic::new(0),
             bytes: Atomic::new(0),
+            answers: Atomic::new(0),
             errors: Atomic::new(0),
             requeued: Atomic::new(0),
         }
@@ -371,6 +405,11 @@ impl Counters {
         self.bytes.add(u64::from(bytes), Relaxed);
     }
 
+    /// The LU answered, if only to refuse something, or to a probe.
+    pub(super) fn answered(&self) {
+        self.answers.add(1, Relaxed);
+    }
+
     /// It had failed, by the path's fault.
     pub(super) fn failed(&self) {
         self.errors.add(1, Relaxed);
@@ -387,6 +426,11 @@ impl Counters {
 
     pub(crate) fn inflight_bytes(&self) -> u64 {
         self.inflight_bytes.load(Relaxed)
+    }
+
+    /// How often the LU has answered.
+    pub(super) fn answers(&self) -> u64 {
+        self.ios().wrapping_add(self.answers.load(Relaxed))
     }
 
     pub(super) fn ios(&self) -> u64 {

@@ -107,6 +107,8 @@ impl Path {
     fn told_of_path(this: &Arc<Self>, word: Word) {
         let Some(bond) = this.bond() else { return };
         if !word.failed {
+            // The session is as good as new, if there is one.
+            this.harmed.store(!this.has_link(), Relaxed);
             return Bond::restored(&bond, this.number());
         }
         // In this order, the reverse of that in `Bond::choose`: what is sent after the call sees
@@ -155,13 +157,16 @@ impl Path {
     }
 
     /// Lets the miniport be asked for what is pending on the path, whatever its link. Any context.
-    fn abort_now(self: &Arc<Self>) {
+    pub(super) fn abort_now(self: &Arc<Self>) {
         self.abort_told.store(true, Relaxed);
         rearm::<_, ABORT>(self, 0);
     }
 
     fn abort(this: &Arc<Self>, bond: &Arc<Bond>) {
         let told = this.abort_told.xchg(false, Relaxed);
+        if !this.has_link() {
+            this.harmed.store(true, Relaxed);
+        }
         // A link that came back in time costs nobody his session, nor does a path with nothing out.
         if this.is_in_use() || (!told && this.has_link()) || !this.has_anything_out() {
             return;
@@ -181,6 +186,18 @@ impl Path {
                 this.dev(),
                 error
             )),
+        }
+    }
+}
+
+impl Path {
+    /// Lets the miniport make a new session, if the link was lost for long and is back. May sleep.
+    pub(super) fn renew(&self, bond: &Bond) {
+        if !self.harmed.xchg(false, Relaxed) {
+            return;
+        }
+        if let Some(Err(error)) = self.binding.lock().as_ref().map(Binding::renew) {
+            bond.warn(fmt!("path {}: no new session: {:?}", self.dev(), error));
         }
     }
 }

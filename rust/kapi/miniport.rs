@@ -82,6 +82,20 @@ impl Port {
     }
 }
 
+/// Has user space load a module with a miniport for a device, by the alias `dm-bond-port-<bus>`,
+/// where the bus (or class) is that of the device below the disk: `nvme`, `scsi`. Does nothing for
+/// a disk without a device below. May sleep, as long as user space takes.
+pub(crate) fn request(device: &BlockDevice) {
+    // SAFETY: The device is valid, and so is the one below it, the name of whose bus is constant.
+    let bus = unsafe { bindings::dm_bond_bdev_parent(device.as_ptr()) };
+    // SAFETY: It is a string.
+    if unsafe { CStr::from_char_ptr(bus) }.is_empty() {
+        return;
+    }
+    // SAFETY: The format takes one string. That there is no such module is no error.
+    unsafe { bindings::__request_module(true, c"dm-bond-port-%s".as_char_ptr(), bus) };
+}
+
 /// A miniport bound to a path. Dropping it unbinds. May sleep.
 pub(crate) struct Binding {
     port: Port,
@@ -123,6 +137,15 @@ impl Binding {
         let abort = self.port.get().abort.ok_or(EOPNOTSUPP)?;
         // SAFETY: The miniport is bound with this data.
         to_result(unsafe { abort(self.data) })
+    }
+
+    /// Asks for a new session, after a loss of the link. May sleep.
+    pub(crate) fn renew(&self) -> Result {
+        match self.port.get().renew {
+            // SAFETY: The miniport is bound with this data.
+            Some(renew) => to_result(unsafe { renew(self.data) }),
+            None => Ok(()),
+        }
     }
 }
 
