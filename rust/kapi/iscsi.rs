@@ -208,9 +208,8 @@ fn device_of(address: &[u8]) -> Result<KVec<u8>> {
     }
     // SAFETY: The device is valid. Its name may change meanwhile, and is copied while it does, but
     // always ends.
-    for &byte in
-        unsafe { CStr::from_char_ptr(bindings::dm_bond_iscsi_netdev_name(device)) }.to_bytes()
-    {
+    let name = unsafe { CStr::from_char_ptr(bindings::dm_bond_iscsi_netdev_name(device)) };
+    for &byte in name.to_bytes() {
         copy.push_within_capacity(byte).map_err(|_| ENODATA)?;
     }
     Ok(copy)
