@@ -70,6 +70,10 @@ impl Silence {
             return Finding::Well;
         }
         self.witnesses += u32::from(others);
+        if !others {
+            // When all have been silent, and others answer first, it has its time from then.
+            self.silent_ms = stall_ms / 2;
+        }
         if self.silent_ms >= stall_ms && self.witnesses >= WITNESSES {
             Finding::Stalled
         } else {
