@@ -2,7 +2,7 @@
 
 //! Paths that fall silent: looked at again and again, as long as the bond is live.
 
-use super::{works, Bond};
+use super::{works, Bond, Path};
 use crate::{
     kapi::workqueue::{enqueue_delayed, rearm},
     policy::{
@@ -64,10 +64,8 @@ impl Bond {
         }
         drop(guard);
         if suspicion {
-            let silent = |number: &usize| answered & (1 << number) == 0;
-            for number in (0..this.paths.len()).filter(silent) {
-                this.paths[number].doubt();
-            }
+            // The others too: do they answer?
+            this.paths.iter().for_each(Path::doubt);
         }
     }
 }
