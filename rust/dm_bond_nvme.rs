@@ -44,7 +44,7 @@ module! {
     authors: ["The dm-bond authors"],
     description: "dm-bond miniport for NVMe over Fabrics",
     license: "GPL",
-    alias: ["dm-bond-nvme"],
+    alias: ["dm-bond-nvme", "dm-bond-port-nvme_core"],
 }
 
 /// Where the states of controllers are looked at.
@@ -154,6 +154,22 @@ impl Miniport for Nvme {
             _ => Ok(()),
         }
     }
+
+    /// The controller's keep-alive may have been lost with the link, on a connection of its own:
+    /// then the driver gives up a controller that answers all else.
+    fn renew(&self) -> Result {
+        let mut inner = self.inner.lock();
+        if inner.controller.attribute(c"state")? == b"live" {
+            match inner.controller.reset() {
+                // Another path of the controller's has done it.
+                Err(error) if error != EBUSY => return Err(error),
+                _ => {}
+            }
+            inner.live = false;
+            self.path.failed();
+        }
+        Ok(())
+    }
 }
 
 impl WorkItem for Nvme {
@@ -163,13 +179,12 @@ impl WorkItem for Nvme {
         let mut guard = this.inner.lock();
         let inner = &mut *guard;
         let live = inner.controller.attribute(c"state") == Ok(b"live");
-        let was = core::mem::replace(&mut inner.live, live);
-        drop(guard);
-        match (was, live) {
+        match (core::mem::replace(&mut inner.live, live), live) {
             (true, false) => this.path.failed(),
             (false, true) => this.path.restored(),
             _ => {}
         }
+        drop(guard);
         enqueue_delayed(&this, msecs_to_jiffies(LOOK_MS));
     }
 }

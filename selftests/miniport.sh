@@ -8,96 +8,15 @@
 . ./lib.sh
 . ./paths.sh
 . ./load.sh
+. ./test-miniport.sh
 
 : "${PULLS:=100}"
-D=/sys/kernel/debug/dm_bond_test
-KO=miniport/dm_bond_test.ko
-[ -e "$KO" ] || KO=${DM_BOND_DIR:-..}/selftests/miniport/dm_bond_test.ko
-a=/dev/bondtest0 b=/dev/bondtest1 c=/dev/bondtest2 d=/dev/bondtest3
-bond='' second='' generic='' disk='' other=''
-
-need ip fio jq dummy
-[ -e "$KO" ] || skip_all "needs the test miniport, $KO"
-mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
-load_bond
-
-# set_ <way> <file> <value>, of_ <way> <file>: what the miniport is told, and what it counts.
-set_() { echo "$3" >"$D/${1#/dev/}/$2"; }
-of_() { cat "$D/${1#/dev/}/$2"; }
-count_is() { [ "$(of_ "$1" "$2")" = "$3" ]; }
-insert() {
-	local way
-	insmod "$KO" "$@" || return
-	for way in /dev/bondtest*; do
-		KNAME[$way]=${way#/dev/} DEVT[$way]=$(cat "/sys/block/${way#/dev/}/dev")
-	done
-}
-take_out() {
-	remove_dm "${bond#/dev/mapper/}"
-	remove_dm "${second#/dev/mapper/}"
-	[ ! -e /sys/module/dm_bond_test ] || rmmod dm_bond_test
-}
-at_exit take_out
-path_is() { check_is "$1: $3" "$4" "$(path_file "$bond" "$2" "$3")"; }
-fails() { check "$1" wait_for 5 state_is "$bond" "$2" failed; }
-is_back() { check "$1" wait_for 5 state_is "$bond" "$2" active; }
-inflight_is() { [ "$(path_file "$bond" "$1" inflight)" = "$2" ]; }
-
-# new_bond <arguments>: in place of the last one.
-new_bond() {
-	[ -z "$bond" ] || remove_dm "${bond#/dev/mapper/}"
-	make_bond bond "$1" 65536
-}
-
-# Writes of 4 KiB of new data, that wait where they are: writes_held <what> <how many> <way>. They begin at
-# block NEXT.
-DATA=$(mktemp) NEXT=0
-at_exit rm -f "$DATA" "$DATA.read"
-writes_held() {
-	local i was
-	was=$(of_ "$3" held)
-	COUNT=$2 WRITERS=()
-	head -c $((COUNT * 4096)) /dev/urandom >"$DATA"
-	for ((i = 0; i < COUNT; i++)); do
-		dd if="$DATA" of="$bond" bs=4k skip="$i" seek=$((NEXT + i)) count=1 oflag=direct conv=notrunc status=none &
-		WRITERS+=($!)
-	done
-	check "$1" wait_for 20 count_is "$3" held $((was + COUNT))
-}
-# writes_end <what>: without an error, and what was written is there.
-writes_end() {
-	local pid status=0
-	for pid in "${WRITERS[@]}"; do wait "$pid" || status=1; done
-	check_is "$1: no error" 0 $status
-	dd if="$bond" of="$DATA.read" bs=4k skip=$NEXT count="$COUNT" iflag=direct status=none
-	check "$1: what was written is there" cmp "$DATA" "$DATA.read"
-	NEXT=$((NEXT + COUNT))
-}
-done_in_time() { ! kill -0 "${WRITERS[@]}" 2>/dev/null; }
-
-# goes_over <what> <way> [<other>]: the next reads of the bond go over that way alone.
-goes_over() {
-	local before after
-	before=$(($(of_ "$a" ios) + $(of_ "$b" ios)))
-	after=$(of_ "$2" ios)
-	check_is "$1" "$((before + 4)) $((after + 4))" \
-		"$(read_blocks "$bond" 4 && echo "$(($(of_ "$a" ios) + $(of_ "$b" ios))) $(of_ "$2" ios)")"
-}
-
-requeued() { echo $(($(path_file "$bond" "$a" requeued) + $(path_file "$bond" "$b" requeued))); }
-# What the miniport gave back without having carried it out.
-undone() {
-	local way what sum=0
-	for way in "$a" "$b"; do
-		for what in voided refused aborted; do sum=$((sum + $(of_ "$way" $what))); done
-	done
-	echo $sum
-}
+disk='' other='' generic=''
 
 # Another version of the interface.
 log_mark
 check_fails "a miniport built for another version is refused" "Protocol|EPROTO" insert version=4711
-check "and named in the log" grep -q "miniport test was built for version 4711 of the interface, not 1" <<<"$(log_new)"
+check "and named in the log" grep -q "miniport test was built for version 4711 of the interface, not 2" <<<"$(log_new)"
 check "the bond's module can go, for nothing of it is left" rmmod dm_bond
 load_bond
 
@@ -330,8 +249,10 @@ writes_end "link down"
 check "what was pending went elsewhere within 1 s ($MS ms)" test "$MS" -lt 1000
 check_is "one call of abort, eight sent again" "1 8" "$(($(of_ "$a" aborts) - aborts)) $(($(requeued) - before))"
 set_ "$a" hold 0
+renewals=$(of_ "$a" renewals)
 ip link set dmbt0 up
 is_back "link up" "$a"
+check_is "a session that lost its link is renewed" 1 $(($(of_ "$a" renewals) - renewals))
 aborts=$(of_ "$a" aborts)
 set_ "$a" hold 1
 set_ "$a" busy 3
@@ -345,6 +266,7 @@ is_back "link up" "$a"
 
 echo 2000 >"${SYS[$bond]}/abort_ms"
 aborts=$(of_ "$a" aborts)
+renewals=$(of_ "$a" renewals)
 set_ "$a" hold 1
 writes_held "writes are kept" 4 "$a"
 ip link set dmbt0 down
@@ -366,6 +288,7 @@ writes_held "writes are kept" 4 "$a"
 ip link set dmbt0 down && sleep 1.2 && ip link set dmbt0 up
 sleep 0.2
 check_is "two flaps, each shorter than abort_ms, cost none either" "$aborts" "$(of_ "$a" aborts)"
+check_is "nor is one renewed for them" "$renewals" "$(of_ "$a" renewals)"
 set_ "$a" hold 0 && set_ "$a" release 1
 writes_end "two short flaps"
 is_back "link up" "$a"
@@ -393,9 +316,11 @@ ip link set dmbt0 down
 check "but its link lost for good does" wait_for 5 done_in_time
 set_ "$a" hold 0 && set_ "$a" release 1
 writes_end "link down of a path told failed"
+renewals=$(of_ "$a" renewals)
 ip link set dmbt0 up
 set_ "$a" restore path
 is_back "restored" "$a"
+check_is "a session whose miniport says that it is back is not renewed" "$renewals" "$(of_ "$a" renewals)"
 echo 50 >"${SYS[$bond]}/abort_ms"
 # By hand.
 aborts=$(of_ "$a" aborts)

@@ -2,13 +2,10 @@
 
 //! `/sys/block/dm-N/bond`. Documented in `Documentation/ABI`.
 
-use super::{control::errno, Bond, Path};
+use super::{Bond, Path};
 use crate::{
     kapi::sysfs::{Attributes, Directory, File, Plain},
-    policy::{
-        health::Why,
-        table::{number, MAX_MS},
-    },
+    policy::{health::Why, table::Time},
 };
 use kernel::{prelude::*, sync::Arc};
 
@@ -76,11 +73,6 @@ fn yes(text: &[u8]) -> Result<bool> {
     }
 }
 
-/// Reads a time.
-fn milliseconds(text: &[u8], least: u32) -> Result<u32> {
-    number("value", text, least, MAX_MS).map_err(|fault| errno(&fault))
-}
-
 impl Attributes for Arc<Bond> {
     const FILES: &'static [File<Self>] = &[
         File::write(
@@ -103,42 +95,41 @@ impl Attributes for Arc<Bond> {
                 })
             },
             |bond, text| {
-                let queue = yes(text)?;
-                bond.tune_queueing(|features| features.queue_if_no_path = queue);
+                bond.set_queueing(yes(text)?);
                 Ok(())
             },
         ),
         File::write(
             c"no_path_timeout_ms",
-            |bond, out| out.write_fmt(fmt!("{}", bond.features().no_path_timeout_ms)),
-            |bond, text| {
-                let ms = milliseconds(text, 0)?;
-                bond.tune_queueing(|features| features.no_path_timeout_ms = ms);
-                Ok(())
-            },
+            |bond, out| out.write_fmt(fmt!("{}", bond.ms(Time::NoPathTimeout))),
+            |bond, text| bond.set_ms(Time::NoPathTimeout, text),
         ),
         File::write(
             c"probe_ms",
-            |bond, out| out.write_fmt(fmt!("{}", bond.features().probe_ms)),
-            |bond, text| {
-                bond.set_probe_ms(milliseconds(text, 1)?);
-                Ok(())
-            },
+            |bond, out| out.write_fmt(fmt!("{}", bond.ms(Time::Probe))),
+            |bond, text| bond.set_ms(Time::Probe, text),
         ),
         File::write(
             c"abort_ms",
-            |bond, out| out.write_fmt(fmt!("{}", bond.features().abort_ms)),
-            |bond, text| {
-                bond.set_abort_ms(milliseconds(text, 0)?);
-                Ok(())
-            },
+            |bond, out| out.write_fmt(fmt!("{}", bond.ms(Time::Abort))),
+            |bond, text| bond.set_ms(Time::Abort, text),
+        ),
+        File::write(
+            c"stall_ms",
+            |bond, out| out.write_fmt(fmt!("{}", bond.ms(Time::Stall))),
+            |bond, text| bond.set_ms(Time::Stall, text),
+        ),
+        File::write(
+            c"write_hold_ms",
+            |bond, out| out.write_fmt(fmt!("{}", bond.ms(Time::WriteHold))),
+            |bond, text| bond.set_ms(Time::WriteHold, text),
         ),
         File::read(c"lu_id", |bond, out| match &bond.lu_id {
             Some(id) => out.write_fmt(fmt!("{}", id)),
             None => Ok(()),
         }),
         File::read(c"queued", |bond, out| {
-            let queued = bond.inner.lock().waiting.len();
+            let queued = bond.queued();
             out.write_fmt(fmt!("{}", queued))
         }),
     ];
@@ -201,6 +192,13 @@ impl Attributes for Member {
         File::read(c"failures", |member, out| {
             let failures = member.bond.health(member.path.number()).failures();
             out.write_fmt(fmt!("{}", failures))
+        }),
+        File::read(c"flaps", |member, out| {
+            out.write_fmt(fmt!("{}", member.bond.flaps(member.path.number())))
+        }),
+        File::read(c"damped_ms", |member, out| {
+            let damped = member.bond.damped_ms(member.path.number());
+            out.write_fmt(fmt!("{}", damped))
         }),
         File::read(c"last_failure", |member, out| {
             match member.bond.health(member.path.number()).last_failure() {

@@ -16,8 +16,10 @@ use crate::{
         workqueue::{stop, stop_delayed},
     },
     policy::{
+        damping::Damping,
         health::Health,
         share,
+        silence::Silence,
         table::{Fault, Head, PathLine, Reader, MAX_PATHS},
     },
 };
@@ -25,9 +27,10 @@ use kernel::{
     fmt, new_delayed_work, new_mutex, new_spinlock_irq, new_work,
     prelude::*,
     sync::{
-        atomic::{Atomic, AtomicFlag, Relaxed},
+        atomic::{Atomic, AtomicFlag},
         Arc,
     },
+    time::Instant,
 };
 
 /// Says in the log what is wrong with a table line, and to device mapper in short: its own line
@@ -89,6 +92,8 @@ impl Bond {
                 health: Health::new(),
                 told_failures: 0,
                 told_in_use: true,
+                damping: Damping::default(),
+                silence: Silence::default(),
             };
             health.push(watched, GFP_KERNEL)?;
         }
@@ -96,6 +101,7 @@ impl Bond {
             features: head.features,
             gate: Gate::Open,
             waiting: BioList::new(),
+            held: BioList::new(),
             in_use: paths.len(),
             health,
             without_path_since: None,
@@ -107,11 +113,13 @@ impl Bond {
                 events: table.events(),
                 lu_id,
                 paths,
-                live: AtomicFlag::new(false),
+                born: Instant::now(),
                 policy: Atomic::new(head.policy as u32),
                 primary: Atomic::new(0),
                 preferred: Atomic::new(Self::NONE_PREFERRED),
                 tickets: Atomic::new(0),
+                holding: AtomicFlag::new(false),
+                looked: Atomic::new(0),
                 inner <- new_spinlock_irq!(inner, "Bond::inner"),
                 tree <- new_mutex!(None, "Bond::tree"),
                 log <- RateLimit::new(),
@@ -119,6 +127,8 @@ impl Bond {
                 retry_later <- new_delayed_work!("Bond::retry_later"),
                 announce <- new_work!("Bond::announce"),
                 no_path <- new_delayed_work!("Bond::no_path"),
+                release <- new_delayed_work!("Bond::release"),
+                listen <- new_delayed_work!("Bond::listen"),
             }),
             GFP_KERNEL,
         )?;
@@ -133,9 +143,9 @@ impl Bond {
 
     /// Ends all that the bond and its paths do by themselves. May sleep, as long as a probe is out.
     pub(super) fn end(this: &Arc<Self>) {
-        this.live.store(false, Relaxed);
         // First those who could start something new, then what was started.
         Shared::withdraw(this);
+        stop_delayed::<_, { works::LISTEN }>(this);
         for path in &this.paths {
             Path::end(path);
         }
@@ -143,6 +153,7 @@ impl Bond {
         stop_delayed::<_, { works::RETRY_LATER }>(this);
         stop::<_, { works::ANNOUNCE }>(this);
         stop_delayed::<_, { works::NO_PATH }>(this);
+        stop_delayed::<_, { works::RELEASE }>(this);
     }
 
     /// Writes the arguments of a table line that makes this bond as it now is. The first path is
@@ -171,7 +182,7 @@ impl Bond {
 
     /// Writes the status line.
     pub(super) fn write_status(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let queued = self.inner.lock().waiting.len();
+        let queued = self.queued();
         out.write_fmt(fmt!(
             "{} {} {}",
             self.policy().name(),

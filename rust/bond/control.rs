@@ -11,7 +11,7 @@ use crate::{
     policy::{
         health::Why,
         share,
-        table::{number, Fault, Features, Policy, MAX_PATHS},
+        table::{number, Fault, Features, Policy, Time, MAX_PATHS},
     },
 };
 use kernel::{
@@ -55,9 +55,9 @@ impl Bond {
     fn obey_verb(self: &Arc<Self>, verb: &[u8]) -> Result {
         let is = |word: &[u8]| verb.eq_ignore_ascii_case(word);
         if is(b"queue_if_no_path") {
-            self.tune_queueing(|features| features.queue_if_no_path = true);
+            self.set_queueing(true);
         } else if is(b"fail_if_no_path") {
-            self.tune_queueing(|features| features.queue_if_no_path = false);
+            self.set_queueing(false);
         } else {
             return Err(EINVAL);
         }
@@ -108,31 +108,50 @@ impl Bond {
 
     /// Changes whether and how long I/O waits for a path. Whoever does has the present outage in
     /// mind: its time starts again.
-    pub(super) fn tune_queueing(self: &Arc<Self>, change: impl FnOnce(&mut Features)) {
+    pub(super) fn tune_queueing<'a>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Features) -> Result<(), Fault<'a>>,
+    ) -> Result<(), Fault<'a>> {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
-        change(&mut inner.features);
+        change(&mut inner.features)?;
         inner.expired = false;
         if inner.in_use == 0 {
             inner.without_path_since = Some(Instant::now());
         }
         self.watch_for_path(inner);
         self.kick();
+        Ok(())
     }
 
-    /// Changes how long a link may be lost before the commands on it are called back.
-    pub(super) fn set_abort_ms(&self, abort_ms: u32) {
-        self.inner.lock().features.abort_ms = abort_ms;
+    /// Changes whether I/O waits for a path.
+    pub(super) fn set_queueing(self: &Arc<Self>, queue: bool) {
+        let _ = self.tune_queueing(|features| {
+            features.queue_if_no_path = queue;
+            Ok(())
+        });
     }
 
-    /// Changes how often failed paths are probed.
-    pub(super) fn set_probe_ms(self: &Arc<Self>, probe_ms: u32) {
-        self.inner.lock().features.probe_ms = probe_ms;
-        for path in &self.paths {
-            if self.wants_probe(path.number()) {
-                path.probe_at(probe_ms);
-            }
+    /// Changes a time. What waits for the old one is looked at again.
+    pub(super) fn set_ms(self: &Arc<Self>, time: Time, text: &[u8]) -> Result {
+        let set = |features: &mut Features| features.set_ms(time, text);
+        match time {
+            Time::NoPathTimeout => return self.tune_queueing(set).map_err(|fault| errno(&fault)),
+            _ => set(&mut self.inner.lock().features).map_err(|fault| errno(&fault))?,
         }
+        match time {
+            Time::Probe => {
+                for path in &self.paths {
+                    if self.wants_probe(path.number()) {
+                        path.probe_at(self.ms(time));
+                    }
+                }
+            }
+            Time::Stall => self.listen(),
+            Time::WriteHold => self.release_by(0),
+            Time::NoPathTimeout | Time::Abort => {}
+        }
+        Ok(())
     }
 
     pub(super) fn set_policy(&self, name: &[u8]) -> Result {

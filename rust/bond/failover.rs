@@ -14,13 +14,14 @@ use crate::{
         workqueue::{enqueue, rearm},
     },
     policy::{
+        failure::{self, Verdict},
         health::{Change, Health, State, Why},
-        table::Features,
+        table::{Features, Time},
     },
 };
 use kernel::{
     prelude::*,
-    sync::{atomic::Relaxed, Arc},
+    sync::Arc,
     time::{msecs_to_jiffies, Instant},
     workqueue::WorkItem,
 };
@@ -34,24 +35,41 @@ impl Bond {
         self.inner.lock().features
     }
 
+    /// A time as it is set now.
+    pub(super) fn ms(&self, time: Time) -> u32 {
+        self.features().ms(time)
+    }
+
     /// Changes a path's health, and does what follows from that. Any context.
     pub(super) fn change(
         this: &Arc<Self>,
         number: usize,
         change: impl FnOnce(&mut Health) -> Change,
     ) -> Change {
+        Self::change_locked(this, &mut this.inner.lock(), number, change)
+    }
+
+    fn change_locked(
+        this: &Arc<Self>,
+        inner: &mut Inner,
+        number: usize,
+        change: impl FnOnce(&mut Health) -> Change,
+    ) -> Change {
         let path = &this.paths[number];
-        let mut guard = this.inner.lock();
-        let inner = &mut *guard;
-        let health = &mut inner.health[number].health;
-        let was = health.state();
-        let change = change(health);
+        let watched = &mut inner.health[number];
+        let was = watched.health.state();
+        let change = change(&mut watched.health);
+        let health = watched.health;
         path.set_state(health.state());
         if health.state() == was {
             return change;
         }
         match change {
             Change::Lost => {
+                if health.last_failure().is_some_and(Why::is_fault) {
+                    let probe_ms = inner.features.ms(Time::Probe);
+                    watched.damping.failed(this.now(), probe_ms);
+                }
                 inner.in_use -= 1;
                 path.end_life();
                 this.prefer_no_more(number);
@@ -59,9 +77,11 @@ impl Bond {
                 if inner.in_use == 0 {
                     inner.without_path_since = Some(Instant::now());
                     this.watch_for_path(inner);
+                    this.end_damping(inner);
                 }
             }
             Change::Gained => {
+                watched.damping.back(this.now());
                 inner.in_use += 1;
                 trace::restore(this.events.device(), path.dev(), inner.in_use);
                 inner.without_path_since = None;
@@ -74,6 +94,29 @@ impl Bond {
         change
     }
 
+    /// How long a path is not to be probed yet, in milliseconds. Any context.
+    pub(super) fn damped_ms(&self, number: usize) -> u32 {
+        let inner = self.inner.lock();
+        let damping = inner.health[number].damping;
+        damping.wait(self.now(), inner.in_use == 0)
+    }
+
+    /// How often a path has flapped in a row.
+    pub(super) fn flaps(&self, number: usize) -> u32 {
+        self.inner.lock().health[number].damping.flaps()
+    }
+
+    /// Those that were to wait are needed.
+    pub(super) fn end_damping(&self, inner: &mut Inner) {
+        let now = self.now();
+        for (path, watched) in self.paths.iter().zip(&mut inner.health) {
+            if watched.damping.wait(now, false) > 0 && watched.health.wants_probe() {
+                watched.damping.lift();
+                path.probe_at(watched.damping.wait(now, false));
+            }
+        }
+    }
+
     /// Lets the outside be told. Any context.
     pub(super) fn announce(self: &Arc<Self>) {
         enqueue::<_, { works::ANNOUNCE }>(self);
@@ -81,22 +124,36 @@ impl Bond {
 
     /// Takes a path out of use. Any context.
     pub(crate) fn fail(this: &Arc<Self>, number: usize, why: Why) {
-        if Self::change(this, number, |health| health.fail(why)) == Change::Lost
-            && why != Why::Administrator
-        {
-            this.paths[number].probe_by(this.features().probe_ms);
+        Self::fail_locked(this, &mut this.inner.lock(), number, why);
+    }
+
+    pub(super) fn fail_locked(this: &Arc<Self>, inner: &mut Inner, number: usize, why: Why) {
+        let path = &this.paths[number];
+        let change = Self::change_locked(this, inner, number, |health| health.fail(why));
+        if change == Change::Lost && why != Why::Administrator {
+            path.probe_by(inner.features.ms(Time::Probe));
         }
         match why {
             // What is out on a dead link is called back, even if the path had failed before.
-            Why::Link => this.paths[number].abort_without_link(this.features().abort_ms),
+            Why::Link => path.abort_without_link(inner.features.ms(Time::Abort)),
+            Why::Silence => path.abort_now(),
             Why::Administrator => this.prefer_none(),
             Why::Io(_) | Why::Miniport => {}
         }
     }
 
-    /// Takes a path into use, on an administrator's word. Any context.
+    /// Takes a path into use, on an administrator's word; one whose session is not to be relied on,
+    /// when that was renewed. Any context.
     pub(super) fn reinstate(this: &Arc<Self>, number: usize) {
-        Self::change(this, number, Health::reinstate);
+        let path = &this.paths[number];
+        let mut guard = this.inner.lock();
+        if path.is_harmed() && !path.is_in_use() {
+            guard.health[number].health.release();
+            path.probe_at(0);
+        } else {
+            Self::change_locked(this, &mut guard, number, Health::reinstate);
+        }
+        guard.health[number].damping.forgive();
         this.prefer_none();
     }
 
@@ -115,18 +172,29 @@ impl Bond {
         may
     }
 
-    /// A probe came back.
-    pub(super) fn probe_ended(this: &Arc<Self>, number: usize, answered: bool) {
-        Self::change(this, number, |health| health.probe_ended(answered));
+    /// A probe came back, that was sent in this life of the path's.
+    pub(super) fn probe_ended(this: &Arc<Self>, number: usize, life: u32, status: u8) {
+        let path = &this.paths[number];
+        let answered = failure::is_answer(status);
+        if answered {
+            path.counters().answered();
+        }
+        // A session that is not to be relied on may answer; and what was asked before a path was
+        // stalled may be answered while it has to wait.
+        let trusted = !path.is_harmed() && this.damped_ms(number) == 0;
+        Self::change(this, number, |health| {
+            health.probe_ended(answered && trusted)
+        });
+        // Of a path in use, that was doubted.
+        if life == path.life() && path.is_in_use() && failure::judge(status) == Verdict::Path {
+            Self::fail(this, number, Why::Io(status));
+        }
     }
 
     /// Sees to it that somebody looks when I/O has waited long enough for a path.
     pub(super) fn watch_for_path(self: &Arc<Self>, inner: &Inner) {
-        let Features {
-            queue_if_no_path,
-            no_path_timeout_ms: timeout,
-            ..
-        } = inner.features;
+        let queue_if_no_path = inner.features.queue_if_no_path;
+        let timeout = inner.features.ms(Time::NoPathTimeout);
         if let (true, 1.., Some(since), false) = (
             queue_if_no_path,
             timeout,
@@ -143,11 +211,8 @@ impl Bond {
     fn look_at_time_without_path(this: &Arc<Self>) {
         let mut guard = this.inner.lock();
         let inner = &mut *guard;
-        let Features {
-            queue_if_no_path,
-            no_path_timeout_ms: timeout,
-            ..
-        } = inner.features;
+        let queue_if_no_path = inner.features.queue_if_no_path;
+        let timeout = inner.features.ms(Time::NoPathTimeout);
         let Some(since) = inner.without_path_since else {
             return;
         };
@@ -168,43 +233,41 @@ impl Bond {
     }
 
     /// Tells the outside what became of the paths since it was told last. A bond whose table is not
-    /// the live one keeps quiet.
+    /// the live one, or is suspended, is not heard; what became of its paths is told by `resume`.
     fn tell(this: &Arc<Self>) {
-        if !this.live.load(Relaxed) {
-            return;
-        }
-        let mut told = false;
         for path in &this.paths {
             let number = path.number();
-            let mut guard = this.inner.lock();
+            let guard = this.inner.lock();
             let in_use = guard.in_use;
-            let watched = &mut guard.health[number];
+            let watched = &guard.health[number];
             let health = watched.health;
             let failed = health.failures() != watched.told_failures;
             let is_in_use = health.state() == State::Active;
             let gained = is_in_use && (failed || !watched.told_in_use);
-            watched.told_failures = health.failures();
-            watched.told_in_use = is_in_use;
             drop(guard);
 
             if let (true, Some(why)) = (failed, health.last_failure()) {
-                this.tell_one(path, PathEvent::Failed, in_use, Some(why));
+                if !this.tell_one(path, PathEvent::Failed, in_use, Some(why)) {
+                    break;
+                }
             }
-            if gained {
-                this.tell_one(path, PathEvent::Reinstated, in_use, None);
+            if gained && !this.tell_one(path, PathEvent::Reinstated, in_use, None) {
+                break;
             }
-            told |= failed || gained;
-        }
-        if told {
-            this.events.table_event();
+            let watched = &mut this.inner.lock().health[number];
+            watched.told_failures = health.failures();
+            watched.told_in_use = is_in_use;
         }
         this.notify_states();
     }
 
-    fn tell_one(&self, path: &Path, event: PathEvent, in_use: usize, why: Option<Why>) {
-        self.events.path_event(event, path.dev(), in_use as u32);
+    /// Says whether it was heard.
+    fn tell_one(&self, path: &Path, event: PathEvent, in_use: usize, why: Option<Why>) -> bool {
+        if !self.events.path_event(event, path.dev(), in_use as u32) {
+            return false;
+        }
         if !self.log.allows(c"dm_bond") {
-            return;
+            return true;
         }
         let (bond, dev, name, all) = (
             self.events.device(),
@@ -231,6 +294,7 @@ impl Bond {
                 all
             ),
         }
+        true
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         choose,
         failure::{self, Verdict},
         health::Why,
-        table::Policy,
+        table::{Policy, Time},
     },
 };
 use kernel::{
@@ -42,6 +42,8 @@ pub(crate) struct Trip {
     tries: u16,
     /// How often it came back for want of something.
     waits: u16,
+    /// Since when it is held, or was last: milliseconds of [`Bond::now`].
+    pub(super) held_since: Option<u64>,
 }
 
 /// What becomes of an I/O when no path is in use.
@@ -122,6 +124,11 @@ impl Bond {
 
     /// A new I/O.
     pub(super) fn begin_io<'a>(this: &Arc<Self>, mut bio: Incoming<'a, Self>) -> Mapped<'a> {
+        if let Some((mut inner, since)) = this.must_hold(&bio) {
+            let (bio, mapped) = bio.take();
+            inner.hold(this, bio, since);
+            return mapped;
+        }
         if let Some(choice) = Self::choose(this) {
             this.sent(choice, bio.bytes(), bio.data());
             return bio.remap(choice.0);
@@ -141,6 +148,9 @@ impl Bond {
 
     /// An I/O that waited.
     fn resume_io(this: &Arc<Self>, mut bio: Owned<Self>) {
+        if let Some((mut inner, since)) = this.must_hold(&bio) {
+            return inner.hold(this, bio, since);
+        }
         if let Some(choice) = Self::choose(this) {
             this.sent(choice, bio.bytes(), bio.data());
             return bio.submit(choice.0);
@@ -176,7 +186,10 @@ impl Bond {
                 counters.succeeded(bio.bytes());
                 return bio.done(status);
             }
-            Verdict::Lu => return bio.done(status),
+            Verdict::Lu => {
+                counters.answered();
+                return bio.done(status);
+            }
             Verdict::Busy => bio.data().waits += 1,
             Verdict::Path => {
                 counters.failed();
@@ -194,23 +207,27 @@ impl Bond {
 
         let can_push_back = bio.can_push_back();
         let mut inner = this.inner.lock();
+        let is_late_write = verdict != Verdict::Busy
+            && inner.features.ms(Time::WriteHold) > 0
+            && bio.writes().is_some();
         match inner.homeless(can_push_back) {
-            Homeless::Wait => {
-                counters.requeued();
-                trace::requeue(this.events.device(), path.dev(), bio.bytes(), status);
-                let (bio, ended) = bio.take();
-                if verdict == Verdict::Busy {
-                    inner.waiting.push(bio);
-                    let delay = msecs_to_jiffies(BUSY_MS);
-                    enqueue_delayed::<_, { works::RETRY_LATER }>(this, delay);
-                } else {
-                    inner.wait(this, bio);
-                }
-                ended
-            }
-            Homeless::PushBack => bio.push_back(),
-            Homeless::Fail => bio.done(Status::IOERR),
+            Homeless::PushBack if !is_late_write => return bio.push_back(),
+            Homeless::Fail if !is_late_write => return bio.done(Status::IOERR),
+            _ => {}
         }
+        counters.requeued();
+        trace::requeue(this.events.device(), path.dev(), bio.bytes(), status);
+        let (bio, ended) = bio.take();
+        if is_late_write {
+            inner.hold(this, bio, this.now());
+        } else if verdict == Verdict::Busy {
+            inner.waiting.push(bio);
+            let delay = msecs_to_jiffies(BUSY_MS);
+            enqueue_delayed::<_, { works::RETRY_LATER }>(this, delay);
+        } else {
+            inner.wait(this, bio);
+        }
+        ended
     }
 
     /// Lets what waits be looked at again. Any context.

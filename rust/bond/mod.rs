@@ -8,10 +8,12 @@
 //! | [`construct`] | from a table line to a bond, and back |
 //! | [`control`] | messages, and what sysfs changes |
 //! | [`failover`] | paths that fail and come back, and who is told |
+//! | [`hold`] | writes that wait until an earlier copy can no longer arrive |
 //! | [`io`] | the way of an I/O |
 //! | [`path`] | one way to the LU |
 //! | [`port`] | a path and its miniport |
 //! | [`shared`] | what all bonds share |
+//! | [`silence`] | paths that fall silent |
 //!
 //! # Who waits, and who wakes it
 //!
@@ -24,10 +26,12 @@ mod attributes;
 mod construct;
 mod control;
 mod failover;
+mod hold;
 mod io;
 mod path;
 mod port;
 mod shared;
+mod silence;
 
 pub(crate) use path::Path;
 pub(crate) use shared::Shared;
@@ -39,7 +43,9 @@ use crate::{
         ratelimit::RateLimit,
     },
     policy::{
+        damping::Damping,
         health::Health,
+        silence::Silence,
         table::{Features, Policy},
     },
 };
@@ -64,6 +70,10 @@ mod works {
     pub(super) const ANNOUNCE: u64 = 2;
     /// Looks whether there was no path for too long.
     pub(super) const NO_PATH: u64 = 3;
+    /// Sends what was held long enough.
+    pub(super) const RELEASE: u64 = 4;
+    /// Looks which paths are silent.
+    pub(super) const LISTEN: u64 = 5;
 }
 
 /// A bond.
@@ -74,8 +84,7 @@ pub(crate) struct Bond {
     /// How the LU names itself.
     lu_id: Option<UniqueId>,
     paths: KVec<Arc<Path>>,
-    /// It is its mapped device's live one, and speaks for it.
-    live: AtomicFlag,
+    born: Instant<Monotonic>,
     /// A `Policy`.
     policy: Atomic<u32>,
     /// The number of the primary path.
@@ -84,6 +93,10 @@ pub(crate) struct Bond {
     preferred: Atomic<u32>,
     /// Counts the choices by share.
     tickets: Atomic<u32>,
+    /// There is something in [`Inner::held`].
+    holding: AtomicFlag,
+    /// When it was looked last which paths are silent.
+    looked: Atomic<u64>,
     #[pin]
     inner: SpinLockIrq<Inner>,
     #[pin]
@@ -98,6 +111,10 @@ pub(crate) struct Bond {
     announce: Work<Bond, { works::ANNOUNCE }>,
     #[pin]
     no_path: DelayedWork<Bond, { works::NO_PATH }>,
+    #[pin]
+    release: DelayedWork<Bond, { works::RELEASE }>,
+    #[pin]
+    listen: DelayedWork<Bond, { works::LISTEN }>,
 }
 
 impl_has_work! {
@@ -107,6 +124,8 @@ impl_has_work! {
 impl_has_delayed_work! {
     impl HasDelayedWork<Self, { works::RETRY_LATER }> for Bond { self.retry_later }
     impl HasDelayedWork<Self, { works::NO_PATH }> for Bond { self.no_path }
+    impl HasDelayedWork<Self, { works::RELEASE }> for Bond { self.release }
+    impl HasDelayedWork<Self, { works::LISTEN }> for Bond { self.listen }
 }
 
 /// What changes together.
@@ -115,6 +134,8 @@ struct Inner {
     gate: Gate,
     /// I/O that waits for a path.
     waiting: BioList<Bond>,
+    /// Writes that are not to be sent yet, the earliest first.
+    held: BioList<Bond>,
     /// Of each path, in their order.
     health: KVec<Watched>,
     /// How many paths are in use.
@@ -128,6 +149,8 @@ struct Inner {
 /// A path's health, and what of it the outside was told.
 struct Watched {
     health: Health,
+    damping: Damping,
+    silence: Silence,
     told_failures: u64,
     told_in_use: bool,
 }
@@ -170,6 +193,17 @@ impl Bond {
         if self.log.allows(c"dm_bond") {
             pr_warn!("bond {}: {}\n", self.events.device(), what);
         }
+    }
+
+    /// Milliseconds since the bond was made.
+    fn now(&self) -> u64 {
+        self.born.elapsed().as_millis() as u64
+    }
+
+    /// How many I/Os wait.
+    fn queued(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.waiting.len() + inner.held.len()
     }
 
     fn policy(&self) -> Policy {
@@ -216,13 +250,11 @@ impl dm::Target for Bond {
         Self::set_gate(this, Gate::Open);
     }
 
-    fn postsuspend(_this: &Arc<Self>) {}
-
     fn resume(this: &Arc<Self>) {
         Self::set_gate(this, Gate::Open);
         Shared::publish(this);
-        this.live.store(true, Relaxed);
         this.announce();
+        this.listen();
     }
 
     fn status(&self, out: &mut dyn fmt::Write) -> fmt::Result {

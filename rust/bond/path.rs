@@ -16,7 +16,7 @@ use crate::{
     policy::{
         failure,
         health::{State, Why},
-        table::Dest,
+        table::{Dest, Time},
     },
 };
 use kernel::{
@@ -57,6 +57,12 @@ pub(crate) struct Path {
     pub(super) spoke: AtomicFlag,
     /// The miniport is to be asked for what is pending whatever the link.
     pub(super) abort_told: AtomicFlag,
+    /// The link was lost for so long that the session over it is not to be relied on.
+    harmed: AtomicFlag,
+    /// It is to be probed though it is in use.
+    doubted: AtomicFlag,
+    /// A probe is out.
+    probed: AtomicFlag,
     /// The bond, from its birth to its end.
     #[pin]
     bond: SpinLockIrq<Option<Arc<Bond>>>,
@@ -71,6 +77,9 @@ pub(crate) struct Path {
     #[pin]
     abort_work: DelayedWork<Path, ABORT>,
 }
+
+/// For how many turns of 20 ms a probe that is out is waited for before it is called back.
+const ABORT_AFTER: u32 = 50;
 
 /// The number of the work that probes a path.
 pub(super) const PROBE: u64 = 0;
@@ -119,6 +128,9 @@ impl Path {
                 port: Atomic::new(0),
                 spoke: AtomicFlag::new(false),
                 abort_told: AtomicFlag::new(false),
+                harmed: AtomicFlag::new(false),
+                doubted: AtomicFlag::new(false),
+                probed: AtomicFlag::new(false),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
                 probe <- new_mutex!(probe, "Path::probe"),
                 binding <- new_mutex!(None, "Path::binding"),
@@ -140,7 +152,7 @@ impl Path {
         self.number
     }
 
-    pub(super) fn device(&self) -> &BlockDevice {
+    pub(crate) fn device(&self) -> &BlockDevice {
         &self.device
     }
 
@@ -176,6 +188,15 @@ impl Path {
             Bond::fail(&bond, this.number, Why::Link);
         }
         Ok(())
+    }
+
+    /// Whether the link was lost for so long that the session over it is not to be relied on.
+    pub(super) fn is_harmed(&self) -> bool {
+        self.harmed.load(Relaxed)
+    }
+
+    pub(super) fn set_harmed(&self, harmed: bool) {
+        self.harmed.store(harmed, Relaxed);
     }
 
     /// The present epoch: what is sent carries it. Pairs with [`Path::void`].
@@ -238,9 +259,14 @@ impl Path {
         self.adapter().is_none_or(Adapter::has_link)
     }
 
-    /// Whether anything is out on the path: I/O, or a probe. May sleep.
+    /// Grows when the path answers: what was sent to it, a probe, or part of what was sent.
+    pub(super) fn answers(&self) -> u64 {
+        self.counters.answers().wrapping_add(self.device.done())
+    }
+
+    /// Whether anything is out on the path: I/O, or a probe.
     pub(super) fn has_anything_out(&self) -> bool {
-        self.counters.inflight() > 0 || self.probe.try_lock().is_none()
+        self.counters.inflight() > 0 || self.is_probed()
     }
 
     /// Begins the path's life in a bond: it hears of its link from now on, and fails if it has
@@ -263,18 +289,23 @@ impl Path {
         // From now on there is no bond to be told anything, or to be probed for.
         let bond = this.bond.lock().take();
         drop(bond);
-        // Stops what a miniport is asked, then the miniport.
-        stop_delayed::<_, ABORT>(this);
-        this.shared().miniports().leave(this);
         if let Some(adapter) = this.adapter() {
             adapter.leave(this);
         }
-        // A probe may be out for as long as the driver below takes; who waits for it in short
-        // turns does not look hung.
+        // A probe may be out for as long as the driver below takes, unless it can be called back;
+        // who waits for it in short turns does not look hung.
+        let mut turns = 0;
         while this.probe.try_lock().is_none() {
             fsleep(Delta::from_millis(20));
+            turns += 1;
+            if turns == ABORT_AFTER && !this.is_in_use() {
+                this.abort_at_end();
+            }
         }
         stop_delayed::<_, PROBE>(this);
+        // Stops what a miniport is asked, then the miniport.
+        stop_delayed::<_, ABORT>(this);
+        this.shared().miniports().leave(this);
     }
 
     pub(super) fn bond(&self) -> Option<Arc<Bond>> {
@@ -308,14 +339,45 @@ impl Path {
         self.claim.shared()
     }
 
+    /// Lets the path be probed though it is in use, unless a probe is out already. Any context.
+    pub(super) fn doubt(self: &Arc<Self>) {
+        if self.is_in_use() && !self.is_probed() {
+            self.doubted.store(true, Relaxed);
+            self.probe_at(0);
+        }
+    }
+
+    /// Whether a probe is out.
+    pub(super) fn is_probed(&self) -> bool {
+        self.probed.load(Relaxed)
+    }
+
     /// Probes the path, if that is due.
     fn probe(this: &Arc<Self>, bond: &Arc<Bond>) {
-        if this.has_link() && Bond::probe_sent(bond, this.number) {
-            let status = this.device.probe(&mut this.probe.lock());
-            Bond::probe_ended(bond, this.number, failure::is_answer(status.code()));
+        let damped = bond.damped_ms(this.number);
+        if damped > 0 {
+            this.probe_by(damped);
+            // If that has changed meanwhile, it could not be queued earlier by whoever did it.
+            if bond.damped_ms(this.number) < damped {
+                this.probe_at(0);
+            }
+            return;
+        }
+        let doubted = this.doubted.xchg(false, Relaxed);
+        if this.has_link()
+            && (Bond::probe_sent(bond, this.number) || (doubted && this.is_in_use()))
+        {
+            let life = this.life();
+            this.probed.store(true, Relaxed);
+            let status = this.device.probe(&mut this.probe.lock()).code();
+            this.probed.store(false, Relaxed);
+            Bond::probe_ended(bond, this.number, life, status);
+            if failure::is_answer(status) && bond.wants_probe(this.number) && this.renew(bond) {
+                return this.probe_at(0);
+            }
         }
         if bond.wants_probe(this.number) {
-            this.probe_by(bond.features().probe_ms);
+            this.probe_by(bond.ms(Time::Probe));
         }
     }
 }
@@ -337,6 +399,8 @@ pub(crate) struct Counters {
     inflight_bytes: Atomic<u64>,
     ios: Atomic<u64>,
     bytes: Atomic<u64>,
+    /// Beside those that moved data.
+    answers: Atomic<u64>,
     errors: Atomic<u64>,
     requeued: Atomic<u64>,
 }
@@ -348,6 +412,7 @@ impl Counters {
             inflight_bytes: Atomic::new(0),
             ios: Atomic::new(0),
             bytes: Atomic::new(0),
+            answers: Atomic::new(0),
             errors: Atomic::new(0),
             requeued: Atomic::new(0),
         }
@@ -371,6 +436,11 @@ impl Counters {
         self.bytes.add(u64::from(bytes), Relaxed);
     }
 
+    /// The LU answered, if only to refuse something, or to a probe.
+    pub(super) fn answered(&self) {
+        self.answers.add(1, Relaxed);
+    }
+
     /// It had failed, by the path's fault.
     pub(super) fn failed(&self) {
         self.errors.add(1, Relaxed);
@@ -387,6 +457,11 @@ impl Counters {
 
     pub(crate) fn inflight_bytes(&self) -> u64 {
         self.inflight_bytes.load(Relaxed)
+    }
+
+    /// How often the LU has answered.
+    pub(super) fn answers(&self) -> u64 {
+        self.ios().wrapping_add(self.answers.load(Relaxed))
     }
 
     pub(super) fn ios(&self) -> u64 {

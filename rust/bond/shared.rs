@@ -133,6 +133,18 @@ impl OnQueue<{ works::NO_PATH }> for Bond {
     }
 }
 
+impl OnQueue<{ works::RELEASE }> for Bond {
+    fn queue(&self) -> &OwnedQueue {
+        &self.shared.io
+    }
+}
+
+impl OnQueue<{ works::LISTEN }> for Bond {
+    fn queue(&self) -> &OwnedQueue {
+        &self.shared.aborts
+    }
+}
+
 impl OnQueue<{ works::ANNOUNCE }> for Bond {
     fn queue(&self) -> &OwnedQueue {
         &self.shared.events

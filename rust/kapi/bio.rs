@@ -5,6 +5,7 @@
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
 use crate::bindings;
+use core::ops::Range;
 
 /// How an I/O ended: a `blk_status_t`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,6 +92,14 @@ impl Record {
                 (*self.integrity).bip_iter = self.integrity_iter;
             }
         }
+    }
+
+    /// The sectors that the bio recorded changes, if it does.
+    pub(super) fn writes(&self) -> Option<Range<u64>> {
+        // As `op_is_write`.
+        let writes = self.opf & 1 != 0 && self.iter.bi_size > 0;
+        let sectors = u64::from(self.iter.bi_size >> bindings::SECTOR_SHIFT);
+        writes.then(|| self.iter.bi_sector..self.iter.bi_sector + sectors)
     }
 
     /// The length in bytes of the bio recorded.

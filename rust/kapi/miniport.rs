@@ -82,6 +82,42 @@ impl Port {
     }
 }
 
+/// The name of the module that a device's driver is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Driver([u8; Self::SIZE]);
+
+impl Driver {
+    /// The NUL included.
+    const SIZE: usize = bindings::RUST_CONST_HELPER_MODULE_NAME_LEN as usize;
+
+    /// That of this device; `None` if its driver is built into the kernel.
+    pub(crate) fn of(device: &BlockDevice) -> Option<Self> {
+        // SAFETY: The device is open, so its driver's module is there.
+        let name = unsafe { bindings::dm_bond_bdev_owner(device.as_ptr()) };
+        if name.is_null() {
+            return None;
+        }
+        // SAFETY: It is the name of a module.
+        let name = unsafe { CStr::from_char_ptr(name) }.to_bytes_with_nul();
+        let mut own = Self([0; Self::SIZE]);
+        own.0.get_mut(..name.len())?.copy_from_slice(name);
+        Some(own)
+    }
+
+    /// Has user space load the module that has the alias `dm-bond-port-<driver>`. That there is
+    /// none is no error. May sleep, but not until the module is loaded.
+    pub(crate) fn request_miniport(&self) {
+        // SAFETY: The format takes one string, which ends within the array by construction.
+        unsafe {
+            bindings::__request_module(
+                false,
+                c"dm-bond-port-%s".as_char_ptr(),
+                self.0.as_ptr().cast::<c_char>(),
+            )
+        };
+    }
+}
+
 /// A miniport bound to a path. Dropping it unbinds. May sleep.
 pub(crate) struct Binding {
     port: Port,
@@ -123,6 +159,15 @@ impl Binding {
         let abort = self.port.get().abort.ok_or(EOPNOTSUPP)?;
         // SAFETY: The miniport is bound with this data.
         to_result(unsafe { abort(self.data) })
+    }
+
+    /// Asks for a new session, after a loss of the link. May sleep.
+    pub(crate) fn renew(&self) -> Result {
+        match self.port.get().renew {
+            // SAFETY: The miniport is bound with this data.
+            Some(renew) => to_result(unsafe { renew(self.data) }),
+            None => Ok(()),
+        }
     }
 }
 

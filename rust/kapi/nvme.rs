@@ -123,6 +123,15 @@ impl Controller {
         Ok(())
     }
 
+    /// Lets the driver connect to the controller anew, which takes it a while; its state is no
+    /// longer `live` when this returns. `EBUSY` if it cannot from the state that it is in.
+    pub(crate) fn reset(&self) -> Result {
+        // SAFETY: The device is valid by the type invariant; a controller's has it for driver data.
+        to_result(unsafe {
+            bindings::nvme_reset_ctrl(bindings::dev_get_drvdata(self.device.as_ptr()).cast())
+        })
+    }
+
     /// # Safety
     ///
     /// Called with a request that was started, and that is held meanwhile.

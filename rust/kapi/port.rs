@@ -29,6 +29,10 @@ pub(crate) trait Miniport: Send + Sync + 'static {
     fn dest(&self) -> Result<&[u8]>;
     /// Makes the driver below give back all pending commands; `EBUSY` to be asked again. May sleep.
     fn abort(&self) -> Result;
+    /// Makes the session anew, whose link was lost and is back. May sleep.
+    fn renew(&self) -> Result {
+        Ok(())
+    }
 }
 
 /// The block device that a miniport is asked to bind to, during that.
@@ -112,6 +116,7 @@ impl<M: Miniport> Registration<M> {
                         netdev: Some(Self::netdev),
                         dest: Some(Self::dest),
                         abort: Some(Self::abort),
+                        renew: Some(Self::renew),
                     });
                     bindings::dm_bond_register_miniport(slot)
                 })
@@ -217,6 +222,17 @@ impl<M: Miniport> Registration<M> {
     unsafe extern "C" fn abort(data: *mut c_void) -> c_int {
         // SAFETY: As said above.
         match unsafe { Self::bound(data) }.miniport.abort() {
+            Ok(()) => 0,
+            Err(error) => error.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by dm-bond with what [`Self::bind`] gave.
+    unsafe extern "C" fn renew(data: *mut c_void) -> c_int {
+        // SAFETY: As said above.
+        match unsafe { Self::bound(data) }.miniport.renew() {
             Ok(()) => 0,
             Err(error) => error.to_errno(),
         }

@@ -17,7 +17,7 @@
 #include <linux/module.h>
 
 /* Changes with every change of what is below. */
-#define DM_BOND_MINIPORT_VERSION 1
+#define DM_BOND_MINIPORT_VERSION 2
 
 /* The longest text of an address, its NUL included. */
 #define DM_BOND_DEST_SIZE 64
@@ -40,6 +40,11 @@ struct dm_bond_path;
  * @abort: Makes the driver below give back all commands that are pending on the path, with whatever
  *	status. They need not be back when it returns. -EBUSY to be asked again a little later. May
  *	sleep. NULL if that cannot be done.
+ * @renew: Makes the session with the storage anew. Called when the link is back that was lost for
+ *	longer than abort_ms: a session that outlived the loss may still answer, and yet be given up
+ *	soon by timers that run since then. If that takes longer, dm_bond_path_failed() is to be
+ *	called before this returns, and dm_bond_path_restored() when it is done. May sleep. May be
+ *	NULL.
  */
 struct dm_bond_miniport {
 	unsigned int version;
@@ -50,6 +55,7 @@ struct dm_bond_miniport {
 	int (*netdev)(void *data, char name[IFNAMSIZ]);
 	int (*dest)(void *data, char text[DM_BOND_DEST_SIZE]);
 	int (*abort)(void *data);
+	int (*renew)(void *data);
 };
 
 /*

@@ -9,5 +9,3 @@ EXPORT_SYMBOL_GPL(dm_bond_register_miniport);
 EXPORT_SYMBOL_GPL(dm_bond_unregister_miniport);
 EXPORT_SYMBOL_GPL(dm_bond_path_failed);
 EXPORT_SYMBOL_GPL(dm_bond_path_restored);
-
-MODULE_SOFTDEP("post: dm-bond-nvme");

@@ -5,10 +5,13 @@
 //! ```text
 //!             fail                  probe sent
 //!   Active ----------> Failed  <--------------->  Probing
-//!      ^                 |      probe unanswered     |
+//!      ^               Stalled  probe unanswered     |
 //!      |                 | administrator             | probe answered
 //!      +-----------------+---------------------------+
 //! ```
+//!
+//! A path that was found silent is stalled; in all else it is like one that failed, but that the
+//! answer to a probe that was sent before brings it back too.
 //!
 //! A path that an administrator failed is not probed; only an administrator brings it back. One
 //! that a miniport says has failed is not probed until the miniport says that it is restored.
@@ -26,6 +29,8 @@ pub(crate) enum State {
     Failed = 1,
     /// It carries none but a probe, whose answer is awaited.
     Probing = 2,
+    /// It carries none, since it is silent.
+    Stalled = 3,
 }
 
 impl State {
@@ -34,6 +39,7 @@ impl State {
         match number {
             0 => Self::Active,
             2 => Self::Probing,
+            3 => Self::Stalled,
             _ => Self::Failed,
         }
     }
@@ -44,6 +50,7 @@ impl State {
             Self::Active => 'A',
             Self::Failed => 'F',
             Self::Probing => 'R',
+            Self::Stalled => 'S',
         }
     }
 
@@ -53,6 +60,7 @@ impl State {
             Self::Active => "active",
             Self::Failed => "failed",
             Self::Probing => "probing",
+            Self::Stalled => "stalled",
         }
     }
 }
@@ -64,10 +72,19 @@ pub(crate) enum Why {
     Link,
     /// An I/O came back with this status.
     Io(u8),
+    /// It is silent.
+    Silence,
     /// A miniport said so.
     Miniport,
     /// An administrator said so.
     Administrator,
+}
+
+impl Why {
+    /// Whether this is a fault that was noticed, rather than somebody's word.
+    pub(crate) fn is_fault(self) -> bool {
+        !matches!(self, Self::Miniport | Self::Administrator)
+    }
 }
 
 impl fmt::Display for Why {
@@ -75,6 +92,7 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Self::Link => "link down",
             Self::Io(status) => failure::name(*status),
+            Self::Silence => "silent",
             Self::Miniport => "miniport",
             Self::Administrator => "administrator",
         })
@@ -93,6 +111,8 @@ pub(crate) enum Change {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Health {
     state: State,
+    /// What it was before it was probed.
+    rest: State,
     /// An administrator took the path out of use.
     held: bool,
     /// A miniport says that it has failed.
@@ -106,6 +126,7 @@ impl Health {
     pub(crate) const fn new() -> Self {
         Self {
             state: State::Active,
+            rest: State::Failed,
             held: false,
             told: false,
             failures: 0,
@@ -136,7 +157,12 @@ impl Health {
     pub(crate) fn fail(&mut self, why: Why) -> Change {
         self.held |= why == Why::Administrator;
         self.told |= why == Why::Miniport;
-        let was = core::mem::replace(&mut self.state, State::Failed);
+        let was = self.state;
+        match (why, was) {
+            (Why::Silence, State::Active) => self.state = State::Stalled,
+            (Why::Silence, _) => {}
+            _ => self.state = State::Failed,
+        }
         if was == State::Active {
             self.failures += 1;
             self.last_failure = Some(why);
@@ -151,9 +177,14 @@ impl Health {
 
     /// An administrator takes the path into use.
     pub(crate) fn reinstate(&mut self) -> Change {
+        self.release();
+        self.activate()
+    }
+
+    /// An administrator lets the path be used when it answers.
+    pub(crate) fn release(&mut self) {
         self.held = false;
         self.told = false;
-        self.activate()
     }
 
     /// A miniport says that the path works again, or is gone. It is to be probed.
@@ -164,8 +195,8 @@ impl Health {
     /// A probe is sent. Says whether it may be. There is one at a time.
     pub(crate) fn probe_sent(&mut self) -> bool {
         let may = self.wants_probe();
-        if may {
-            self.state = State::Probing;
+        if may && self.state != State::Probing {
+            self.rest = core::mem::replace(&mut self.state, State::Probing);
         }
         may
     }
@@ -175,9 +206,10 @@ impl Health {
         match (self.state, answered) {
             (State::Probing, true) => self.activate(),
             (State::Probing, false) => {
-                self.state = State::Failed;
+                self.state = self.rest;
                 Change::None
             }
+            (State::Stalled, true) if self.wants_probe() => self.activate(),
             _ => Change::None,
         }
     }

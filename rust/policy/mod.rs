@@ -7,13 +7,17 @@
 //! | module | decides |
 //! |---|---|
 //! | [`choose`] | which path carries an I/O |
+//! | [`damping`] | how long a path waits that fails again and again |
 //! | [`failure`] | whose fault an error is |
 //! | [`health`] | what becomes of a path when it fails, is probed, comes back |
 //! | [`share`] | how the load is divided |
+//! | [`silence`] | whether a path is silent |
 //! | [`table`] | what a table line means |
 
 pub(crate) mod choose;
+pub(crate) mod damping;
 pub(crate) mod failure;
 pub(crate) mod health;
 pub(crate) mod share;
+pub(crate) mod silence;
 pub(crate) mod table;

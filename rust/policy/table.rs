@@ -7,8 +7,7 @@
 //!     <#paths> { <device> <#path args> [<arg>]... }...
 //! ```
 //!
-//! Features: `queue_if_no_path`, `no_path_timeout_ms:<0..86400000>`, `probe_ms:<1..86400000>`,
-//! `abort_ms:<0..86400000>`.
+//! Features: `queue_if_no_path`, and `<time>:<ms>` for the times of [`TIMES`], up to a day.
 //! Policies: `static`, `primary`, without arguments. Path arguments: `netdev:<name>`,
 //! `share:<1..1000>`, `dest:<address>`. Numbers are decimal, times are milliseconds.
 
@@ -63,47 +62,69 @@ impl Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Features {
     pub(crate) queue_if_no_path: bool,
-    /// 0: for ever.
-    pub(crate) no_path_timeout_ms: u32,
-    pub(crate) probe_ms: u32,
-    /// How long a link may be lost before the commands on it are called back.
-    pub(crate) abort_ms: u32,
+    times: [u32; TIMES.len()],
 }
+
+/// The features that are times, in milliseconds: their places in [`TIMES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Time {
+    /// How long I/O waits for a path; 0: for ever.
+    NoPathTimeout,
+    /// How often a failed path is probed.
+    Probe,
+    /// How long a link may be lost before the commands on it are called back.
+    Abort,
+    /// How long a path may be silent while others answer; 0: for ever.
+    Stall,
+    /// How long a write waits that was on a path which failed.
+    WriteHold,
+}
+
+/// What the features are called that are times, the least of each, and what it is by default.
+pub(crate) const TIMES: [(&str, u32, u32); 5] = [
+    ("no_path_timeout_ms", 0, 0),
+    ("probe_ms", 1, 1000),
+    ("abort_ms", 0, 50),
+    ("stall_ms", 0, 2000),
+    ("write_hold_ms", 0, 0),
+];
 
 impl Default for Features {
     fn default() -> Self {
         Self {
             queue_if_no_path: false,
-            no_path_timeout_ms: 0,
-            probe_ms: 1000,
-            abort_ms: 50,
+            times: TIMES.map(|(_, _, default)| default),
         }
     }
 }
 
 impl Features {
+    pub(crate) fn ms(&self, time: Time) -> u32 {
+        self.times[time as usize]
+    }
+
+    /// Sets a time to what is read.
+    pub(crate) fn set_ms<'a>(&mut self, time: Time, text: &'a [u8]) -> Result<(), Fault<'a>> {
+        let (name, least, _) = TIMES[time as usize];
+        self.times[time as usize] = number(name, text, least, MAX_MS)?;
+        Ok(())
+    }
+
     /// Writes the count of features and the features, only those that are not as by default.
     pub(crate) fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let default = Self::default();
-        let timeout = self.no_path_timeout_ms != default.no_path_timeout_ms;
-        let probe = self.probe_ms != default.probe_ms;
-        let abort = self.abort_ms != default.abort_ms;
-        let count = [self.queue_if_no_path, timeout, probe, abort]
-            .into_iter()
-            .filter(|&set| set)
-            .count();
+        let changed = || {
+            let all = TIMES.iter().zip(self.times).zip(default.times);
+            all.filter(|((_, own), default)| own != default)
+                .map(|(((name, ..), own), _)| (name, own))
+        };
+        let count = usize::from(self.queue_if_no_path) + changed().count();
         write!(out, "{count}")?;
         if self.queue_if_no_path {
             out.write_str(" queue_if_no_path")?;
         }
-        if timeout {
-            write!(out, " no_path_timeout_ms:{}", self.no_path_timeout_ms)?;
-        }
-        if probe {
-            write!(out, " probe_ms:{}", self.probe_ms)?;
-        }
-        if abort {
-            write!(out, " abort_ms:{}", self.abort_ms)?;
+        for (name, ms) in changed() {
+            write!(out, " {name}:{ms}")?;
         }
         Ok(())
     }
@@ -278,34 +299,27 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
 
     fn features(&mut self) -> Result<Features, Fault<'a>> {
         let mut features = Features::default();
-        let (mut queue, mut timeout, mut probe, mut abort) = (false, None, None, None);
+        let mut given = [false; TIMES.len()];
         for _ in 0..self.number("number of features", 0, 9)? {
             let word = self.word("feature")?.to_bytes();
             let (name, value) = split(word);
-            let twice = match (name, value) {
-                (b"queue_if_no_path", None) => core::mem::replace(&mut queue, true),
-                (b"no_path_timeout_ms", Some(value)) => timeout
-                    .replace(number("no_path_timeout_ms", value, 0, MAX_MS)?)
-                    .is_some(),
-                (b"probe_ms", Some(value)) => probe
-                    .replace(number("probe_ms", value, 1, MAX_MS)?)
-                    .is_some(),
-                (b"abort_ms", Some(value)) => abort
-                    .replace(number("abort_ms", value, 0, MAX_MS)?)
-                    .is_some(),
-                (b"max_commands" | b"stall_ms" | b"write_hold_ms", Some(_)) => {
-                    return Err(Fault::NotYet("feature", name));
+            let time = TIMES.iter().position(|(time, ..)| time.as_bytes() == name);
+            let twice = match (name, time, value) {
+                (b"queue_if_no_path", _, None) => {
+                    core::mem::replace(&mut features.queue_if_no_path, true)
                 }
+                (_, Some(time), Some(value)) => {
+                    let (name, least, _) = TIMES[time];
+                    features.times[time] = number(name, value, least, MAX_MS)?;
+                    core::mem::replace(&mut given[time], true)
+                }
+                (b"max_commands", _, Some(_)) => return Err(Fault::NotYet("feature", name)),
                 _ => return Err(Fault::Unknown("feature", word)),
             };
             if twice {
                 return Err(Fault::Twice("feature", name));
             }
         }
-        features.queue_if_no_path = queue;
-        features.no_path_timeout_ms = timeout.unwrap_or(features.no_path_timeout_ms);
-        features.probe_ms = probe.unwrap_or(features.probe_ms);
-        features.abort_ms = abort.unwrap_or(features.abort_ms);
         Ok(features)
     }
 

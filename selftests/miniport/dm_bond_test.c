@@ -23,7 +23,8 @@
  * <device>/bind_error	an errno to refuse to bind with
  *
  * and what it counts: ios (commands that came), held (kept now), voided, refused, aborted (commands
- * given back with an error by abort), aborts (calls of it that were not -EBUSY), binds, unbinds.
+ * given back with an error by abort), aborts (calls of it that were not -EBUSY), renewals, binds,
+ * unbinds.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -94,6 +95,7 @@ struct test_device {
 	atomic_t refused;
 	atomic_t aborted;
 	atomic_t aborts;
+	atomic_t renewals;
 	atomic_t binds;
 	atomic_t unbinds;
 };
@@ -311,6 +313,14 @@ static int test_abort(void *data)
 	return 0;
 }
 
+static int test_renew(void *data)
+{
+	struct binding *binding = data;
+
+	atomic_inc(&binding->dev->renewals);
+	return 0;
+}
+
 static struct dm_bond_miniport miniport = {
 	.name = "test",
 	.owner = THIS_MODULE,
@@ -319,6 +329,7 @@ static struct dm_bond_miniport miniport = {
 	.netdev = test_netdev,
 	.dest = test_dest,
 	.abort = test_abort,
+	.renew = test_renew,
 };
 
 static int set_registered(bool wanted)
@@ -625,6 +636,7 @@ static void add_files(struct test_device *dev)
 	debugfs_create_atomic_t("ios", 0400, dir, &dev->ios);
 	debugfs_create_atomic_t("voided", 0400, dir, &dev->voided);
 	debugfs_create_atomic_t("refused", 0400, dir, &dev->refused);
+	debugfs_create_atomic_t("renewals", 0400, dir, &dev->renewals);
 	debugfs_create_atomic_t("aborted", 0400, dir, &dev->aborted);
 	debugfs_create_atomic_t("aborts", 0400, dir, &dev->aborts);
 	debugfs_create_atomic_t("binds", 0400, dir, &dev->binds);

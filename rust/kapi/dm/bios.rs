@@ -7,7 +7,12 @@ use crate::{
     bindings,
     kapi::bio::{self, Record, Status},
 };
-use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ops::{Deref, Range},
+    ptr::NonNull,
+};
 use kernel::prelude::*;
 
 /// What is kept in a bio's per-bio data.
@@ -24,6 +29,7 @@ pub(super) struct PerBio<T: Target> {
 /// The bio is a device-mapper clone made for a target of type `T`, its per-bio data is initialised,
 /// the target's destructor was not called yet (it is not, while a bio is outstanding), and nobody
 /// else uses the bio.
+#[repr(transparent)]
 pub(crate) struct Owned<T: Target> {
     bio: NonNull<bindings::bio>,
     _target: PhantomData<fn() -> T>,
@@ -68,10 +74,22 @@ impl<T: Target> Owned<T> {
         unsafe { &mut (*self.per_bio().as_ptr()).data }
     }
 
+    /// The same, to look at.
+    pub(crate) fn peek(&self) -> &T::BioData {
+        // SAFETY: Initialised by the type invariant, and borrowed no longer than `self` is.
+        unsafe { &(*self.per_bio().as_ptr()).data }
+    }
+
     /// The length in bytes, 0 of a flush.
     pub(crate) fn bytes(&self) -> u32 {
         // SAFETY: Initialised by the type invariant.
         unsafe { (*self.per_bio().as_ptr()).record.bytes() }
+    }
+
+    /// The sectors that the bio changes, if it does.
+    pub(crate) fn writes(&self) -> Option<Range<u64>> {
+        // SAFETY: Initialised by the type invariant.
+        unsafe { (*self.per_bio().as_ptr()).record.writes() }
     }
 
     /// The target's device with this number, where there is one.
@@ -145,6 +163,15 @@ pub(crate) struct Incoming<'a, T: Target> {
     brand: Brand<'a>,
 }
 
+/// All that can be asked of a bio.
+impl<T: Target> Deref for Incoming<'_, T> {
+    type Target = Owned<T>;
+
+    fn deref(&self) -> &Owned<T> {
+        &self.bio
+    }
+}
+
 impl<'a, T: Target> Incoming<'a, T> {
     /// Takes over a new clone: records it, and gives it its data.
     ///
@@ -175,16 +202,6 @@ impl<'a, T: Target> Incoming<'a, T> {
     /// What the target keeps with the bio.
     pub(crate) fn data(&mut self) -> &mut T::BioData {
         self.bio.data()
-    }
-
-    /// The length in bytes, 0 of a flush.
-    pub(crate) fn bytes(&self) -> u32 {
-        self.bio.bytes()
-    }
-
-    /// Whether device mapper takes bios back now: see [`Self::push_back`]. Any context.
-    pub(crate) fn can_push_back(&self) -> bool {
-        self.bio.can_push_back()
     }
 
     /// Sends the bio to the target's device with this number; it fails if there is none.
@@ -223,6 +240,15 @@ pub(crate) struct Completed<'a, T: Target> {
     brand: Brand<'a>,
 }
 
+/// All that can be asked of a bio.
+impl<T: Target> Deref for Completed<'_, T> {
+    type Target = Owned<T>;
+
+    fn deref(&self) -> &Owned<T> {
+        &self.bio
+    }
+}
+
 impl<'a, T: Target> Completed<'a, T> {
     /// Takes over a bio that came back.
     ///
@@ -248,16 +274,6 @@ impl<'a, T: Target> Completed<'a, T> {
     /// What the target keeps with the bio.
     pub(crate) fn data(&mut self) -> &mut T::BioData {
         self.bio.data()
-    }
-
-    /// The length in bytes, 0 of a flush.
-    pub(crate) fn bytes(&self) -> u32 {
-        self.bio.bytes()
-    }
-
-    /// Whether device mapper takes bios back now: see [`Self::push_back`]. Any context.
-    pub(crate) fn can_push_back(&self) -> bool {
-        self.bio.can_push_back()
     }
 
     /// Lets the bio end, with this status.
@@ -323,6 +339,32 @@ impl<T: Target> BioList<T> {
         }
         self.tail = Some(bio);
         self.len += 1;
+    }
+
+    pub(crate) fn push_front(&mut self, bio: Owned<T>) {
+        let bio = bio.into_raw();
+        // SAFETY: The new bio is ours.
+        unsafe {
+            (*bio.as_ptr()).bi_next = self.head.map_or(core::ptr::null_mut(), NonNull::as_ptr)
+        };
+        self.tail.get_or_insert(bio);
+        self.head = Some(bio);
+        self.len += 1;
+    }
+
+    /// The bios, to look at.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Owned<T>> {
+        let mut place: *const Option<NonNull<bindings::bio>> = &self.head;
+        core::iter::from_fn(move || {
+            // SAFETY: The place is the list's head or the `bi_next` of a bio of the list, both of
+            // which have the layout of a pointer, and the list is borrowed. `Owned` is transparent.
+            unsafe {
+                let bio = (*place)?;
+                let owned = &*place.cast::<Owned<T>>();
+                place = (&raw const (*bio.as_ptr()).bi_next).cast();
+                Some(owned)
+            }
+        })
     }
 
     pub(crate) fn pop(&mut self) -> Option<Owned<T>> {

@@ -20,6 +20,7 @@ enum Event {
 fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         3 => prop_oneof![Just(Why::Link), any::<u8>().prop_map(Why::Io)].prop_map(Event::Fail),
+        2 => Just(Event::Fail(Why::Silence)),
         1 => Just(Event::Fail(Why::Administrator)),
         1 => Just(Event::Fail(Why::Miniport)),
         1 => Just(Event::Reinstate),
@@ -58,6 +59,8 @@ struct Model {
     in_use: bool,
     held: bool,
     told: bool,
+    /// It was silent, and nothing else was said of it since.
+    stalled: bool,
     probe: Probe,
     failures: u64,
     last_failure: Option<Why>,
@@ -69,6 +72,7 @@ impl Model {
             in_use: true,
             held: false,
             told: false,
+            stalled: false,
             probe: Probe::None,
             failures: 0,
             last_failure: None,
@@ -88,7 +92,10 @@ impl Model {
         let was_in_use = self.in_use;
         let mut may_probe = None;
         match event {
+            // Of a path out of use that says nothing.
+            Event::Fail(Why::Silence) if !self.in_use => {}
             Event::Fail(why) => {
+                self.stalled = why == Why::Silence;
                 if self.in_use {
                     self.failures += 1;
                 }
@@ -115,7 +122,8 @@ impl Model {
                 may_probe = Some(may);
             }
             Event::ProbeEnded { answered } => {
-                self.in_use |= answered && self.probe == Probe::Counts;
+                let late = self.stalled && self.wants_probe();
+                self.in_use |= answered && (self.probe == Probe::Counts || late);
                 self.probe = Probe::None;
             }
         }
@@ -141,6 +149,7 @@ impl Model {
         match (self.in_use, self.probe) {
             (true, _) => State::Active,
             (false, Probe::Counts) => State::Probing,
+            (false, _) if self.stalled => State::Stalled,
             (false, _) => State::Failed,
         }
     }
@@ -336,6 +345,30 @@ fn a_failure_overtakes_the_answer_of_a_probe() {
 }
 
 #[test]
+fn a_stalled_path_stays_so_until_it_answers() {
+    let mut health = Health::new();
+    assert_eq!(health.fail(Why::Silence), Change::Lost);
+    assert_eq!(health.state(), State::Stalled);
+    assert!(health.probe_sent());
+    assert_eq!(health.probe_ended(false), Change::None);
+    assert_eq!(health.state(), State::Stalled);
+    // The answer to a probe sent when it was only suspected.
+    assert_eq!(health.probe_ended(true), Change::Gained);
+    assert_eq!(health.last_failure(), Some(Why::Silence));
+}
+
+#[test]
+fn a_stalled_path_that_fails_is_failed_and_not_the_reverse() {
+    let mut health = Health::new();
+    health.fail(Why::Silence);
+    assert_eq!(health.fail(Why::Miniport), Change::None);
+    assert_eq!(health.state(), State::Failed);
+    assert_eq!(health.fail(Why::Silence), Change::None);
+    assert_eq!(health.state(), State::Failed);
+    assert_eq!(health.probe_ended(true), Change::None);
+}
+
+#[test]
 fn a_probe_unanswered_does_not_fail_a_path_reinstated_meanwhile() {
     let mut health = Health::new();
     health.fail(Why::Link);
@@ -362,6 +395,7 @@ fn states_and_reasons_are_written_as_documented() {
         (State::Active, 'A', "active"),
         (State::Failed, 'F', "failed"),
         (State::Probing, 'R', "probing"),
+        (State::Stalled, 'S', "stalled"),
     ] {
         assert_eq!((state.letter(), state.name()), (letter, name));
         assert_eq!(State::from_u8(state as u8), state);
@@ -369,6 +403,7 @@ fn states_and_reasons_are_written_as_documented() {
     assert_eq!(State::from_u8(u8::MAX), State::Failed);
     assert_eq!(Why::Link.to_string(), "link down");
     assert_eq!(Why::Io(4).to_string(), "transport error");
+    assert_eq!(Why::Silence.to_string(), "silent");
     assert_eq!(Why::Miniport.to_string(), "miniport");
     assert_eq!(Why::Administrator.to_string(), "administrator");
 }

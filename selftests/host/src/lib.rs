@@ -16,8 +16,10 @@ mod policy;
 mod address;
 
 mod choose;
+mod damping;
 mod failure;
 mod health;
 mod nvme;
 mod share;
+mod silence;
 mod table;

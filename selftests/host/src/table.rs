@@ -3,7 +3,7 @@
 //! What a table line means.
 
 use crate::policy::table::{
-    number, Dest, Fault, Features, Head, PathLine, Policy, Reader, MAX_MS, MAX_PATHS,
+    number, Dest, Fault, Features, Head, PathLine, Policy, Reader, Time, MAX_MS, MAX_PATHS, TIMES,
 };
 use proptest::{collection::vec, option, prelude::*};
 use std::ffi::{CStr, CString};
@@ -46,6 +46,23 @@ fn dest(text: &str) -> Option<Dest> {
     with_path_argument(&format!("dest:{text}"), |path| path.dest)
         .ok()
         .flatten()
+}
+
+/// These, with the times in the order of [`TIMES`].
+fn features(queue_if_no_path: bool, times: [u32; TIMES.len()]) -> Features {
+    let mut features = Features::default();
+    features.queue_if_no_path = queue_if_no_path;
+    let all = [
+        Time::NoPathTimeout,
+        Time::Probe,
+        Time::Abort,
+        Time::Stall,
+        Time::WriteHold,
+    ];
+    for (time, ms) in all.into_iter().zip(times) {
+        features.set_ms(time, ms.to_string().as_bytes()).unwrap();
+    }
+    features
 }
 
 fn written(features: &Features) -> String {
@@ -122,9 +139,10 @@ const MALFORMED: &[(&[u8], &str)] = &[
     (b"1 no_path_timeout_ms:never static 0 1 a 0", "no_path_timeout_ms: 'never' is not a number"),
     (b"1 max_commands:8 static 0 1 a 0",
      "feature 'max_commands' is not supported by this version"),
-    (b"1 stall_ms:9 static 0 1 a 0", "feature 'stall_ms' is not supported by this version"),
-    (b"1 write_hold_ms:9 static 0 1 a 0",
-     "feature 'write_hold_ms' is not supported by this version"),
+    (b"1 stall_ms static 0 1 a 0", "unknown feature 'stall_ms'"),
+    (b"1 stall_ms:86400001 static 0 1 a 0", "stall_ms: 86400001 is not in 0..86400000"),
+    (b"2 stall_ms:1 stall_ms:1 static 0 1 a 0", "feature 'stall_ms' given twice"),
+    (b"1 write_hold_ms:-9 static 0 1 a 0", "write_hold_ms: '-9' is not a number"),
     // The policy.
     (b"0 round-robin 0 1 a 0", "unknown policy 'round-robin'"),
     (b"0 Static 0 1 a 0", "unknown policy 'Static'"),
@@ -213,18 +231,14 @@ fn malformed_lines_are_refused_with_the_fault_named() {
 #[test]
 fn a_whole_line_is_read() {
     let words = words(
-        b"4 queue_if_no_path no_path_timeout_ms:5000 probe_ms:200 abort_ms:0 primary 0 3 \
+        b"6 queue_if_no_path no_path_timeout_ms:5000 probe_ms:200 abort_ms:0 stall_ms:0 \
+          write_hold_ms:3000 primary 0 3 \
           /dev/nvme0n1 3 netdev:eth1 share:800 dest:192.0.2.1 \
           /dev/nvme1n1 1 dest:2001:db8::1 \
           8:16 0",
     );
     let (head, paths) = read(&words).unwrap();
-    let features = Features {
-        queue_if_no_path: true,
-        no_path_timeout_ms: 5000,
-        probe_ms: 200,
-        abort_ms: 0,
-    };
+    let features = features(true, [5000, 200, 0, 0, 3000]);
     assert_eq!(
         head,
         Head {
@@ -262,12 +276,7 @@ fn a_whole_line_is_read() {
 #[test]
 fn what_is_not_given_is_as_documented() {
     let words = words(b"0 static 0 1 a 0");
-    let features = Features {
-        queue_if_no_path: false,
-        no_path_timeout_ms: 0,
-        probe_ms: 1000,
-        abort_ms: 50,
-    };
+    let features = features(false, [0, 1000, 50, 2000, 0]);
     assert_eq!(features, Features::default());
     assert_eq!(
         read(&words).unwrap().0,
@@ -335,92 +344,28 @@ fn policies_have_names_and_numbers() {
 #[test]
 fn features_are_written_only_if_they_are_not_as_by_default() {
     assert_eq!(written(&Features::default()), "0");
-    let features = Features {
-        queue_if_no_path: true,
-        no_path_timeout_ms: 1,
-        probe_ms: 2,
-        abort_ms: 3,
-    };
     assert_eq!(
-        written(&features),
-        "4 queue_if_no_path no_path_timeout_ms:1 probe_ms:2 abort_ms:3"
+        written(&features(true, [1, 2, 3, 4, 5])),
+        "6 queue_if_no_path no_path_timeout_ms:1 probe_ms:2 abort_ms:3 stall_ms:4 write_hold_ms:5"
     );
-    let features = Features {
-        probe_ms: MAX_MS,
-        ..Features::default()
-    };
-    assert_eq!(written(&features), "1 probe_ms:86400000");
-    let features = Features {
-        abort_ms: 0,
-        ..Features::default()
-    };
-    assert_eq!(written(&features), "1 abort_ms:0");
+    let late = features(false, [0, MAX_MS, 50, 2000, 0]);
+    assert_eq!(written(&late), "1 probe_ms:86400000");
+    let never = features(false, [0, 1000, 0, 0, 0]);
+    assert_eq!(written(&never), "2 abort_ms:0 stall_ms:0");
 }
 
 #[test]
-fn numbers_reach_to_both_ends() {
-    let all = |text: &'static str| number("n", text.as_bytes(), 0, u32::MAX);
-    assert_eq!(all("0"), Ok(0));
-    assert_eq!(all("00042"), Ok(42));
-    assert_eq!(all("4294967295"), Ok(u32::MAX));
-    assert_eq!(
-        all("4294967296"),
-        Err(Fault::Range("n", b"4294967296", 0, u32::MAX))
-    );
-    assert_eq!(
-        all("42949672950"),
-        Err(Fault::Range("n", b"42949672950", 0, u32::MAX))
-    );
-    assert_eq!(
-        all("99999999999999999999"),
-        Err(Fault::Range("n", b"99999999999999999999", 0, u32::MAX))
-    );
-    assert_eq!(all(""), Err(Fault::NoNumber("n", b"")));
-    assert_eq!(number("n", b"5", 5, 5), Ok(5));
-    assert_eq!(number("n", b"4", 5, 5), Err(Fault::Range("n", b"4", 5, 5)));
-    assert_eq!(number("n", b"6", 5, 5), Err(Fault::Range("n", b"6", 5, 5)));
-    assert_eq!(
-        number("n", b"7", u32::MAX, u32::MAX)
-            .unwrap_err()
-            .to_string(),
-        "n: 7 is not in 4294967295..4294967295"
-    );
+fn a_time_that_cannot_be_changes_nothing() {
+    let mut features = Features::default();
+    for text in [&b""[..], b"-1", b"0", b"86400001"] {
+        assert!(features.set_ms(Time::Probe, text).is_err());
+        assert_eq!(features, Features::default());
+    }
+    features.set_ms(Time::Stall, b"0").unwrap();
+    assert_eq!(features.ms(Time::Stall), 0);
+    assert_eq!(features.ms(Time::Probe), 1000);
 }
 
-#[test]
-fn destinations_have_all_their_forms() {
-    let wwpn = Some(Dest::Wwpn(0x500a_0980_1234_5678));
-    assert_eq!(dest("0x500a098012345678"), wwpn);
-    assert_eq!(dest("0x500A098012345678"), wwpn);
-    assert_eq!(dest("50:0a:09:80:12:34:56:78"), wwpn);
-    assert_eq!(dest("0xffffffffffffffff"), Some(Dest::Wwpn(u64::MAX)));
-    assert_eq!(dest("00:00:00:00:00:00:00:00"), Some(Dest::Wwpn(0)));
-    assert_eq!(dest("::"), Some(Dest::Ip(Ipv6Addr::UNSPECIFIED.into())));
-    assert_eq!(
-        dest("255.255.255.255"),
-        Some(Dest::Ip(Ipv4Addr::BROADCAST.into()))
-    );
-}
-
-#[test]
-fn eight_groups_of_two_digits_are_a_port_and_of_others_an_address() {
-    assert_eq!(
-        dest("20:01:0d:b8:00:00:00:01"),
-        Some(Dest::Wwpn(0x2001_0db8_0000_0001))
-    );
-    let address = Ipv6Addr::new(0x20, 1, 0xd, 0xb8, 0, 0, 0, 1);
-    assert_eq!(dest("20:1:d:b8:0:0:0:1"), Some(Dest::Ip(address.into())));
-    assert_eq!(
-        dest("020:01:d:b8:00:00:00:01"),
-        Some(Dest::Ip(address.into()))
-    );
-    assert_eq!(
-        dest("0020:01:0d:b8:0:00:0:1"),
-        Some(Dest::Ip(address.into()))
-    );
-}
-
-/// Written in the shortest form, such an address looks like a port's name.
 #[test]
 fn an_address_of_eight_groups_of_two_digits_is_read_back() {
     let text = "0050:001a:0019:0080:0012:0034:0056:0078";
@@ -439,14 +384,8 @@ fn any_features() -> impl Strategy<Value = Features> {
             Just(50)
         ]
     };
-    (any::<bool>(), time(0), time(1), time(0)).prop_map(
-        |(queue_if_no_path, no_path_timeout_ms, probe_ms, abort_ms)| Features {
-            queue_if_no_path,
-            no_path_timeout_ms,
-            probe_ms,
-            abort_ms,
-        },
-    )
+    let times = TIMES.map(|(_, least, _)| time(least));
+    (any::<bool>(), times).prop_map(|(queue, times)| features(queue, times))
 }
 
 fn any_dest() -> impl Strategy<Value = Dest> {
@@ -494,6 +433,8 @@ fn any_word() -> impl Strategy<Value = CString> {
         "queue_if_no_path",
         "probe_ms:7",
         "abort_ms:0",
+        "stall_ms:100",
+        "write_hold_ms:1",
         "a",
         "share:1",
         "netdev:x",

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Paths that fall silent: looked at again and again, as long as the bond is live.
+
+use super::{works, Bond, Path};
+use crate::{
+    kapi::workqueue::{enqueue_delayed, rearm},
+    policy::{
+        health::Why,
+        silence::{pace, Finding},
+        table::{Time, MAX_PATHS},
+    },
+};
+use kernel::{
+    sync::{atomic::Relaxed, Arc},
+    time::msecs_to_jiffies,
+    workqueue::WorkItem,
+};
+
+impl Bond {
+    /// Lets the paths be looked at, if they are to be. Any context.
+    pub(super) fn listen(self: &Arc<Self>) {
+        rearm::<_, { works::LISTEN }>(self, 0);
+    }
+
+    /// Looks which paths are silent.
+    fn look_for_silence(this: &Arc<Self>, stall_ms: u32) {
+        let now = this.now();
+        let passed = now.saturating_sub(this.looked.xchg(now, Relaxed));
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        let mut answers = [0; MAX_PATHS];
+        for (answers, path) in answers.iter_mut().zip(&this.paths) {
+            *answers = path.answers();
+        }
+        let mut suspicion = false;
+        let mut answered = 0u64;
+        let mut guard = this.inner.lock();
+        // One bit a path.
+        for (number, path) in this.paths.iter().enumerate() {
+            let silence = &guard.health[number].silence;
+            if path.is_in_use() && silence.has_answered(answers[number]) {
+                answered |= 1 << number;
+            }
+        }
+        for (number, path) in this.paths.iter().enumerate() {
+            let finding = guard.health[number].silence.look(
+                answers[number],
+                path.is_in_use() && path.has_anything_out(),
+                answered & !(1 << number) != 0,
+                passed,
+                stall_ms,
+            );
+            match finding {
+                Finding::Well => {}
+                Finding::Suspected => suspicion = true,
+                // Silence of the last path says nothing of it.
+                Finding::Stalled if guard.in_use == 1 => {}
+                Finding::Stalled => Self::fail_locked(this, &mut guard, number, Why::Silence),
+            }
+        }
+        if suspicion && answered == 0 {
+            // Those that wait may be better.
+            this.end_damping(&mut guard);
+        }
+        drop(guard);
+        if suspicion {
+            // The others too: do they answer?
+            this.paths.iter().for_each(Path::doubt);
+        }
+    }
+}
+
+impl WorkItem<{ works::LISTEN }> for Bond {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let stall_ms = this.ms(Time::Stall);
+        if stall_ms > 0 && this.paths.len() > 1 {
+            Self::look_for_silence(&this, stall_ms);
+            enqueue_delayed::<_, { works::LISTEN }>(&this, msecs_to_jiffies(pace(stall_ms)));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# A path that fails again soon after it came back waits before it is tried again, longer each time; unless it is the
+# only one, and not for what a miniport or an administrator says.
+. ./lib.sh
+. ./paths.sh
+
+a='' b='' c='' d='' disk='' bond='' writes=''
+flaps() { path_file "$bond" "$a" flaps; }
+damped() { path_file "$bond" "$a" damped_ms; }
+down_up() { ip link set dmbt0 down && wait_for 5 state_is "$bond" "$a" failed && ip link set dmbt0 up; }
+is_back() { check "$1" wait_for 5 state_is "$bond" "$a" active; }
+
+need ip dummy dm-flakey
+load_bond
+dummy dmbt0 dmbt1
+scratch disk 64
+way a "$disk" && way b "$disk"
+make_bond bond "1 probe_ms:400 primary 0 2 $a 1 netdev:dmbt0 $b 1 netdev:dmbt1" || { fail "a bond is made"; finish; }
+check_is "a new path has not flapped" "0 0" "$(flaps) $(damped)"
+down_up
+check "the first time it is back at once" wait_for 1 state_is "$bond" "$a" active
+check_is "that is no flap" 0 "$(flaps)"
+for n in 1 2 3; do
+	down_up
+	ms=$(damped)
+	check_is "failing again soon is flap $n" $n "$(flaps)"
+	check "it waits for ${ms} ms of $((400 << (n - 1)))" test "$ms" -gt 0 -a "$ms" -le $((400 << (n - 1)))
+	check "and is not back before" state_is "$bond" "$a" failed
+	check "then it is" wait_for 5 state_is "$bond" "$a" active
+done
+check_is "in use it waits for nothing" 0 "$(damped)"
+
+# The fourth time it would wait for 3.2 s. But when the other goes too, it is needed.
+down_up
+check "it waits again" test "$(damped)" -gt 1000
+ip link set dmbt1 down
+check "with no other left it is tried at once" wait_for 1 state_is "$bond" "$a" active
+ip link set dmbt1 up
+wait_for 5 state_is "$bond" "$b" active
+
+# Neither an administrator's word nor that of its adapter's owner is a flap, and the first forgives all.
+before=$(flaps)
+bond_message "$bond" fail_path "$a"
+check_is "fail_path is no flap" "$before 0" "$(flaps) $(damped)"
+bond_message "$bond" reinstate_path "$a"
+check_is "reinstate_path forgives" "active 0" "$(path_file "$bond" "$a" state) $(flaps)"
+down_up
+is_back "the first time since"
+down_up
+check_is "the second is a flap" 1 "$(flaps)"
+bond_message "$bond" reinstate_path "$a"
+check_is "reinstate_path waits for nothing" active "$(path_file "$bond" "$a" state)"
+
+# A quiet while.
+down_up
+is_back "back"
+down_up
+is_back "back after a flap"
+sleep 4.5
+down_up
+check_is "it is forgiven after ten probes' time" 0 "$(flaps)"
+check "and is back at once" wait_for 1 state_is "$bond" "$a" active
+
+# Paths that answer their probes, and fail each write: they are tried again no oftener than any others, and so a write
+# waits that may.
+way c "$disk" && way d "$disk"
+make_bond writes "2 queue_if_no_path probe_ms:300 static 0 2 $c 0 $d 0"
+for way in "$c" "$d"; do _swap "$way" "flakey $disk 0 0 1000 1 error_writes"; done
+dd if=/dev/zero of="$writes" bs=4k count=1 oflag=direct conv=notrunc status=none &
+writer=$!
+sleep 3
+check "the write waits" kill -0 $writer
+failures=$(($(path_file "$writes" "$c" failures) + $(path_file "$writes" "$d" failures)))
+check "it has failed paths some times ($failures), not as often as can be" test "$failures" -ge 4 -a "$failures" -le 24
+mend_way "$c" && mend_way "$d"
+wait $writer
+check_is "it succeeds when it can" 0 $?
+finish
