@@ -97,14 +97,14 @@ kselftests() {
 	fi
 }
 
-RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
 if [ "${1-}" = --debug ]; then
-	KDIR=${KDIR:-$("$ENTER" -- scripts/debug-kernel.sh "$RELEASE")}
+	KDIR=${KDIR:-$("$TOP/scripts/debug-kernel.sh")}
 	VM=(--kernel "$KDIR" --memory 3G --timeout "${TEST_TIMEOUT:-21600}")
 	# Lockdep says that it gives up where only debug messages show.
 	CHECKS+=" page_poison=1 loglevel=8"
 	SLOW=(env kselftest_override_timeout=3600) # Overrides selftests/settings.
 else
+	RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
 	KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
 	VM=(--timeout "${TEST_TIMEOUT:-5400}")
 	SLOW=()
