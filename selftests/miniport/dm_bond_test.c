@@ -456,15 +456,15 @@ static void teller_work(struct work_struct *work)
 		return;
 	}
 	init_completion(&teller->done);
-	hrtimer_setup_on_stack(&teller->timer, teller_timer, CLOCK_MONOTONIC,
-			       HRTIMER_MODE_REL_PINNED_HARD);
-	hrtimer_start(&teller->timer, us_to_ktime(100), HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&teller->timer, us_to_ktime(100), HRTIMER_MODE_REL_PINNED);
 	wait_for_completion(&teller->done);
 	hrtimer_cancel(&teller->timer);
-	destroy_hrtimer_on_stack(&teller->timer);
 }
 
-/* Says it from as many CPUs, and in the context, that the test wants. */
+/*
+ * Says it from as many CPUs, and in the context, that the test wants. Timers run in hard interrupts;
+ * in threads only with PREEMPT_RT, where what runs in hard interrupts takes no spinlock.
+ */
 static void tell_as_set(const struct word *word)
 {
 	struct teller tellers[2];
@@ -479,6 +479,8 @@ static void tell_as_set(const struct word *word)
 		teller->word = word;
 		teller->awaited = &awaited;
 		INIT_WORK_ONSTACK(&teller->work, teller_work);
+		hrtimer_setup_on_stack(&teller->timer, teller_timer, CLOCK_MONOTONIC,
+				       HRTIMER_MODE_REL_PINNED);
 		queue_work_on(cpu, system_percpu_wq, &teller->work);
 		if (count == 2 || !word->dev->twice)
 			break;
@@ -486,6 +488,7 @@ static void tell_as_set(const struct word *word)
 	for (i = 0; i < count; i++) {
 		flush_work(&tellers[i].work);
 		destroy_work_on_stack(&tellers[i].work);
+		destroy_hrtimer_on_stack(&tellers[i].timer);
 	}
 	cpus_read_unlock();
 }
@@ -597,7 +600,7 @@ static int storm_set(void *data, u64 us)
 	hrtimer_cancel(&dev->storm);
 	if (us) {
 		dev->storm_period = us_to_ktime(us);
-		hrtimer_start(&dev->storm, dev->storm_period, HRTIMER_MODE_REL_HARD);
+		hrtimer_start(&dev->storm, dev->storm_period, HRTIMER_MODE_REL);
 	}
 	return 0;
 }
@@ -658,7 +661,7 @@ static int add_device(unsigned int number)
 	spin_lock_init(&dev->lock);
 	bio_list_init(&dev->held);
 	INIT_LIST_HEAD(&dev->bindings);
-	hrtimer_setup(&dev->storm, storm_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	hrtimer_setup(&dev->storm, storm_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 
 	dev->disk = blk_alloc_disk(&limits, NUMA_NO_NODE);
 	if (IS_ERR(dev->disk)) {
