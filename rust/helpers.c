@@ -48,11 +48,11 @@ int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size)
 	return scnprintf(buf, size, "%pg", bdev);
 }
 
-const char *dm_bond_bdev_parent(struct block_device *bdev)
+const char *dm_bond_bdev_owner(struct block_device *bdev)
 {
-	const struct device *parent = disk_to_dev(bdev->bd_disk)->parent;
+	const struct module *owner = bdev->bd_disk->fops->owner;
 
-	return parent ? dev_bus_name(parent) : "";
+	return owner ? owner->name : NULL;
 }
 
 struct net_device *dm_bond_netdev_of(void *notifier_info)

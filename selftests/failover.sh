@@ -32,7 +32,7 @@ at_exit drop_netdev dmbf0
 ip link add dmbf0 up type veth peer name dmbf0far
 ip link set dmbf0far up
 dummy dmbf1
-make_bond bond "1 probe_ms:100 primary 0 2 $a 1 netdev:dmbf0 $b 1 netdev:dmbf1" || finish
+make_bond bond "1 probe_ms:20 primary 0 2 $a 1 netdev:dmbf0 $b 1 netdev:dmbf1" || finish
 goes_over "with both links the primary path carries I/O" "$a"
 
 ip link set dmbf0 down
@@ -150,7 +150,7 @@ check_is "and the adapters with it" "" "$(ls $ADAPTERS)"
 
 # Errors of a path.
 make_bond bond "1 probe_ms:100 static 0 2 $a 0 $b 0" || finish
-fio --name=verify --filename="$bond" --rw=randwrite --bs=4k --size=8m --direct=1 --ioengine=io_uring --iodepth=16 \
+fio --name=verify --filename="$bond" --rw=randwrite --bs=4k --size=8m --direct=1 --verify_state_save=0 --ioengine=io_uring --iodepth=16 \
 	--verify=crc32c --verify_fatal=1 --time_based --runtime=5 --output-format=terse >"$PWD/fio.$$" 2>&1 &
 load=$!
 at_exit rm -f "$PWD/fio.$$"

@@ -94,14 +94,11 @@ impl Bond {
         change
     }
 
-    /// How long a path is not to be probed yet, in milliseconds. There is no waiting while no other
-    /// path is in use. Any context.
+    /// How long a path is not to be probed yet, in milliseconds. Any context.
     pub(super) fn damped_ms(&self, number: usize) -> u32 {
         let inner = self.inner.lock();
-        match inner.in_use {
-            0 => 0,
-            _ => inner.health[number].damping.wait(self.now()),
-        }
+        let damping = inner.health[number].damping;
+        damping.wait(self.now(), inner.in_use == 0)
     }
 
     /// How often a path has flapped in a row.
@@ -109,12 +106,13 @@ impl Bond {
         self.inner.lock().health[number].damping.flaps()
     }
 
-    /// No path is left: those that were to wait are tried at once.
-    fn end_damping(&self, inner: &Inner) {
+    /// Those that were to wait are needed.
+    pub(super) fn end_damping(&self, inner: &mut Inner) {
         let now = self.now();
-        for (path, watched) in self.paths.iter().zip(&inner.health) {
-            if watched.damping.wait(now) > 0 && watched.health.wants_probe() {
-                path.probe_at(0);
+        for (path, watched) in self.paths.iter().zip(&mut inner.health) {
+            if watched.damping.wait(now, false) > 0 && watched.health.wants_probe() {
+                watched.damping.lift();
+                path.probe_at(watched.damping.wait(now, false));
             }
         }
     }
@@ -144,10 +142,17 @@ impl Bond {
         }
     }
 
-    /// Takes a path into use, on an administrator's word. Any context.
+    /// Takes a path into use, on an administrator's word; one whose session is not to be relied on,
+    /// when that was renewed. Any context.
     pub(super) fn reinstate(this: &Arc<Self>, number: usize) {
+        let path = &this.paths[number];
         let mut guard = this.inner.lock();
-        Self::change_locked(this, &mut guard, number, Health::reinstate);
+        if path.is_harmed() && !path.is_in_use() {
+            guard.health[number].health.release();
+            path.probe_at(0);
+        } else {
+            Self::change_locked(this, &mut guard, number, Health::reinstate);
+        }
         guard.health[number].damping.forgive();
         this.prefer_none();
     }
@@ -174,7 +179,12 @@ impl Bond {
         if answered {
             path.counters().answered();
         }
-        Self::change(this, number, |health| health.probe_ended(answered));
+        // A session that is not to be relied on may answer; and what was asked before a path was
+        // stalled may be answered while it has to wait.
+        let trusted = !path.is_harmed() && this.damped_ms(number) == 0;
+        Self::change(this, number, |health| {
+            health.probe_ended(answered && trusted)
+        });
         // Of a path in use, that was doubted.
         if life == path.life() && path.is_in_use() && failure::judge(status) == Verdict::Path {
             Self::fail(this, number, Why::Io(status));

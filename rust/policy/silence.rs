@@ -63,9 +63,14 @@ impl Silence {
             };
             return Finding::Well;
         }
-        // A machine that stood still says nothing of the path.
-        let most = 2 * pace(stall_ms);
-        self.silent_ms = self.silent_ms.saturating_add(passed_ms.min(most));
+        // Once it is suspected, only that silence counts in which others answer: when all have been
+        // silent, and some answer first, it has its time from then.
+        let suspected = self.silent_ms >= stall_ms / 2;
+        if others || !suspected {
+            // A machine that stood still says nothing of the path.
+            let most = 2 * pace(stall_ms);
+            self.silent_ms = self.silent_ms.saturating_add(passed_ms.min(most));
+        }
         if self.silent_ms < stall_ms / 2 {
             return Finding::Well;
         }

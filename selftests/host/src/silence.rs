@@ -51,6 +51,14 @@ fn of_a_controller_that_comes_back_one_path_answers_first() {
 }
 
 #[test]
+fn after_the_silence_of_all_each_has_its_time() {
+    let back = 10_000;
+    let stalled = found(Finding::Stalled, |_| 0, |now| now >= back).unwrap();
+    assert!(stalled >= back + STALL_MS / 2 - pace(STALL_MS), "{stalled}");
+    assert!(stalled <= back + STALL_MS / 2 + pace(STALL_MS), "{stalled}");
+}
+
+#[test]
 fn a_slow_path_that_answers_is_not_silent() {
     let every = STALL_MS - pace(STALL_MS);
     assert_eq!(
