@@ -20,10 +20,13 @@ test:
 demo:
 	@scripts/demo.sh
 
+bench-failover:
+	@scripts/bench-failover.sh
+
 check:
 	@scripts/check.sh
 
 help:
 	@sed 's/^\t//' scripts/help.txt
 
-.PHONY: all modules modules_install install clean test demo check help
+.PHONY: all modules modules_install install clean test demo bench-failover check help

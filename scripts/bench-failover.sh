@@ -1,0 +1,133 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What "make bench-failover" runs: the longest I/O through every kind of fault of a path, on a bond, on dm-multipath and
+# on NVMe's native multipath. Prints one table, in $CACHE/bench-failover/table.md, too. Fails if the bond fell short of
+# what scripts/bench-failover.awk asks of it. What to measure can be set:
+#   SECTIONS="nvme native"    a boot for each: bond and dm-multipath over NVMe/TCP; native multipath
+#   DEPTHS="1 32"             I/Os that are under way at a time
+#   FAULTS="admin carrier loss port cable reset namespace"
+#   REPEAT=1                  how often each is measured; the worst counts
+#   HOLD=12                   seconds that a fault lasts
+# KDIR= names a prepared kernel tree.
+. "$(dirname "$0")/common.sh"
+. "$TOP/selftests/kernel-log.sh"
+
+ENTER=$TOP/scripts/enter.sh
+CONSOLE=$CACHE/log/guest-console.log
+OUT=$CACHE/bench-failover
+SECTIONS=${SECTIONS:-nvme native}
+DEPTHS=${DEPTHS:-1 32}
+FAULTS=${FAULTS:-admin carrier loss port cable reset namespace}
+REPEAT=${REPEAT:-1}
+HOLD=${HOLD:-12}
+declare -A APPEND=([native]="nvme_core.multipath=Y nvme_core.iopolicy=round-robin")
+
+# measure <run> <device>: <longest I/O in s> <1: it outlasted the fault> <longest after the fault> <before it>
+measure() {
+	awk -v hold="$HOLD" -v hung="$([ ! -e "$1/$2.hung" ] || echo 1)" '
+		FNR == NR {
+			if (!origin)
+				origin = int($1)
+			at[$2] = $1 - origin
+			next
+		}
+		{
+			ended = $1 / 1000 - origin
+			took = $2 / 1e9
+			if (ended < at["fault"])
+				before = took > before ? took : before
+			else if (ended <= at["undo"])
+				longest = took > longest ? took : longest
+			else {
+				after = took > after ? took : after
+				if (at["undo"] - (ended - took) > open)
+					open = at["undo"] - (ended - took)
+			}
+		}
+		END {
+			if (hung || open > hold)
+				open = hold
+			printf "%.3f %d %.3f %.3f\n", open > longest ? open : longest, open > longest, after, before
+		}
+	' "$1/events" "$1/$2.log"
+}
+
+# What scripts/bench-failover.awk reads.
+results() {
+	local section run name device rest
+	! [ -e "$OUT/nvme/stall_ms" ] || echo "stall_ms $(<"$OUT/nvme/stall_ms")"
+	for section in $SECTIONS; do
+		for run in "$OUT/$section"/*-*-*; do
+			[ -e "$run/events" ] || continue
+			name=${run##*/}
+			rest=${name#*-}
+			for device in bond mpath native; do
+				[ -e "$run/$device.log" ] || continue
+				echo "$section ${rest%-*} ${name%%-*} $device $(measure "$run" "$device")" \
+					"$(<"$run/$device.hit")" \
+					"$("$ENTER" -- jq "[.jobs[] | .total_err] | add" "$run/$device.json" || echo 1)" \
+					"$(grep -Ec '^verify: |: verify failed' "$run/$device.errors")" "$(wc -l <"$run/$device.log")"
+			done
+		done
+	done
+}
+
+machine() {
+	local kernel cpus by='' cpu
+	{ read -r kernel; read -r cpus; read -r by || true; } <"$OUT/${SECTIONS%% *}/machine"
+	cpu=$(sed -n 's/^model name\s*: *//p' /proc/cpuinfo | head -n 1)
+	cat <<-END
+		Longest I/O in seconds, all timers at their defaults. Each fault hits one of two paths for $HOLD s; the worst of
+		$REPEAT. Kernel $kernel in a virtual machine (${by:-software emulation}, $cpus CPUs) on $(nproc) cores of
+		$cpu. Commit $(git -C "$TOP" describe --always --dirty).
+
+	END
+}
+
+notes() {
+	cat <<-END
+		- (1) "> s": the I/O had not ended when the fault did. "*": none of the device's I/O was on its way on that path
+		  when the fault came.
+		- (2) The namespace is gone on all paths at once, and with it their disks. Those that come afterwards are other
+		  ones: the bond and dm-multipath, which let I/O wait (queue_if_no_path), are given a new table with them;
+		  native multipath has no such way, and fails the I/O.
+		- The bond has dm-bond-nvme, queue_if_no_path, the policy static. dm-multipath: queue_if_no_path, queue_mode bio,
+		  round-robin, and in multipathd's stead a loop that reads from failed paths every second. Native: iopolicy
+		  round-robin. Each has NVMe/TCP controllers of its own over the same cables (veth, 40 ms in each direction) to one
+		  nvmet subsystem; the bond and dm-multipath run side by side.
+		- The load is fio: random writes of 4 KiB, read back and verified (crc32c).
+	END
+}
+
+RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
+KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
+step "build the modules" "$ENTER" -- make modules KDIR="$KDIR"
+for section in $SECTIONS; do
+	say "boot a virtual machine with kernel $RELEASE for \"$section\" ..."
+	rm -rf "${OUT:?}/$section"
+	mkdir -p "$OUT/$section"
+	status=0
+	"$TOP/scripts/vm.sh" --timeout "${TIMEOUT:-3600}" --append "${APPEND[$section]-loglevel=7}" -- \
+		env DEPTHS="$DEPTHS" FAULTS="$FAULTS" REPEAT="$REPEAT" HOLD="$HOLD" \
+		scripts/guest/bench-failover "$section" "$OUT/$section" || status=$?
+	cp "$CONSOLE" "$OUT/$section/kernel-log"
+	if faults=$(kernel_faults <"$CONSOLE"); then
+		head -n 20 <<<"$faults" >&2
+		die "the guest's kernel log has faults ($OUT/$section/kernel-log)"
+	fi
+	[ "$status" = 0 ] || say "\"$section\" failed in the guest (status $status); here is what there is"
+done
+rm -f "$OUT/short"
+results >"$OUT/results"
+{
+	machine
+	awk -v depths="$DEPTHS" -v shorts="$OUT/short" -f "$TOP/scripts/bench-failover.awk" "$OUT/results"
+	notes
+} >"$OUT/table.md"
+cat "$OUT/table.md"
+printf '\nThe table: %s\n' "$OUT/table.md"
+if [ -e "$OUT/short" ]; then
+	sed 's/^/FELL SHORT: /' "$OUT/short"
+	exit 1
+fi
+[ "$status" = 0 ]
