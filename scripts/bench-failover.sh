@@ -47,7 +47,8 @@ measure() {
 		END {
 			if (hung || open > hold)
 				open = hold
-			printf "%.3f %d %.3f %.3f\n", open > longest ? open : longest, open > longest, after, before
+			outlasted = open > longest
+			printf "%.3f %d %.3f %.3f\n", outlasted ? open : longest, outlasted, after, before
 		}
 	' "$1/events" "$1/$2.log"
 }
