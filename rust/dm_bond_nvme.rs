@@ -44,7 +44,7 @@ module! {
     authors: ["The dm-bond authors"],
     description: "dm-bond miniport for NVMe over Fabrics",
     license: "GPL",
-    alias: ["dm-bond-nvme", "dm-bond-port-nvme"],
+    alias: ["dm-bond-nvme", "dm-bond-port-nvme_core"],
 }
 
 /// Where the states of controllers are looked at.
@@ -160,7 +160,11 @@ impl Miniport for Nvme {
     fn renew(&self) -> Result {
         let mut inner = self.inner.lock();
         if inner.controller.attribute(c"state")? == b"live" {
-            inner.controller.reset()?;
+            match inner.controller.reset() {
+                // Another path of the controller's has done it.
+                Err(error) if error != EBUSY => return Err(error),
+                _ => {}
+            }
             inner.live = false;
             self.path.failed();
         }

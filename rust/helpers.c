@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+#include <linux/part_stat.h>
 #include <linux/sched/mm.h>
 
 #include "helpers.h"
@@ -37,16 +38,21 @@ unsigned int dm_bond_bdev_block_size(struct block_device *bdev)
 	return bdev_logical_block_size(bdev);
 }
 
+u64 dm_bond_bdev_done(struct block_device *bdev)
+{
+	return part_stat_read_accum(bdev, ios) + part_stat_read_accum(bdev, sectors);
+}
+
 int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size)
 {
 	return scnprintf(buf, size, "%pg", bdev);
 }
 
-const char *dm_bond_bdev_parent(struct block_device *bdev)
+const char *dm_bond_bdev_owner(struct block_device *bdev)
 {
-	const struct device *parent = disk_to_dev(bdev->bd_disk)->parent;
+	const struct module *owner = bdev->bd_disk->fops->owner;
 
-	return parent ? dev_bus_name(parent) : "";
+	return owner ? owner->name : NULL;
 }
 
 struct net_device *dm_bond_netdev_of(void *notifier_info)

@@ -5,13 +5,13 @@
 . ./lib.sh
 . ./paths.sh
 
-a='' b='' disk='' bond=''
+a='' b='' c='' d='' disk='' bond='' writes=''
 flaps() { path_file "$bond" "$a" flaps; }
 damped() { path_file "$bond" "$a" damped_ms; }
 down_up() { ip link set dmbt0 down && wait_for 5 state_is "$bond" "$a" failed && ip link set dmbt0 up; }
 is_back() { check "$1" wait_for 5 state_is "$bond" "$a" active; }
 
-need ip dummy
+need ip dummy dm-flakey
 load_bond
 dummy dmbt0 dmbt1
 scratch disk 64
@@ -61,4 +61,19 @@ sleep 4.5
 down_up
 check_is "it is forgiven after ten probes' time" 0 "$(flaps)"
 check "and is back at once" wait_for 1 state_is "$bond" "$a" active
+
+# Paths that answer their probes, and fail each write: they are tried again no oftener than any others, and so a write
+# waits that may.
+way c "$disk" && way d "$disk"
+make_bond writes "2 queue_if_no_path probe_ms:300 static 0 2 $c 0 $d 0"
+for way in "$c" "$d"; do _swap "$way" "flakey $disk 0 0 1000 1 error_writes"; done
+dd if=/dev/zero of="$writes" bs=4k count=1 oflag=direct conv=notrunc status=none &
+writer=$!
+sleep 3
+check "the write waits" kill -0 $writer
+failures=$(($(path_file "$writes" "$c" failures) + $(path_file "$writes" "$d" failures)))
+check "it has failed paths some times ($failures), not as often as can be" test "$failures" -ge 4 -a "$failures" -le 24
+mend_way "$c" && mend_way "$d"
+wait $writer
+check_is "it succeeds when it can" 0 $?
 finish

@@ -32,7 +32,7 @@ at_exit drop_netdev dmbf0
 ip link add dmbf0 up type veth peer name dmbf0far
 ip link set dmbf0far up
 dummy dmbf1
-make_bond bond "1 probe_ms:100 primary 0 2 $a 1 netdev:dmbf0 $b 1 netdev:dmbf1" || finish
+make_bond bond "1 probe_ms:20 primary 0 2 $a 1 netdev:dmbf0 $b 1 netdev:dmbf1" || finish
 goes_over "with both links the primary path carries I/O" "$a"
 
 ip link set dmbf0 down

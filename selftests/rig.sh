@@ -187,10 +187,12 @@ loss() {
 	local where=(root)
 	modprobe sch_netem || return
 	tc qdisc show dev "eth$1" | grep -q '^qdisc tbf 1:' && where=(parent 1:1)
-	if [ "$2" = 0 ]; then
-		_rig_qdisc "$1" del "${where[@]}"
-	else
+	if [ "$2" != 0 ]; then
 		_rig_qdisc "$1" replace "${where[@]}" handle 10: netem loss "$2%"
+	elif [ "${where[0]}" = parent ]; then
+		_rig_qdisc "$1" replace "${where[@]}" handle 11: bfifo # With none below it a tbf passes nothing.
+	else
+		_rig_qdisc "$1" del "${where[@]}"
 	fi
 }
 

@@ -156,6 +156,7 @@ path_is "without a miniport" "$slow" last_failure silent
 check "new I/O goes another way" timeout 5 dd if="$bond" of=/dev/null bs=4k count=4 iflag=direct status=none
 check "what is out there is not sent twice" kill -0 $reader
 dmsetup resume "$slow"
-check "it ends when it ends" wait $reader
+wait $reader
+check_is "it ends when it ends" 0 $?
 is_back "and the path is back" "$slow"
 finish

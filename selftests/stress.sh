@@ -65,6 +65,8 @@ clean_log() {
 	! log_since | grep -m 5 -E "error.*(dev )?$BOND\b|EXT4-fs.*(error|abort)|Aborting journal|lost (async|sync) page write"
 }
 
+is_silent() { log_since | grep -q "dm_bond: bond .* failed: silent"; }
+
 idle_counters() { cat "/sys/block/$BOND/bond/paths/"*/inflight "/sys/block/$BOND/bond/queued" | xargs; }
 
 under_pulls() {
@@ -79,6 +81,9 @@ under_pulls() {
 	check_is "$what: nothing is left in flight" "0 0 0" "$(idle_counters)"
 	note "sent again, by path: $(cat "/sys/block/$BOND/bond/paths/"*/requeued | xargs)"
 	check "$what: no error in the log" clean_log
+	# Slow it may be, but all of it moves.
+	is_silent
+	check_is "$what: no path was taken to be silent" 1 $?
 }
 
 # Pages written back, metadata, renames, holes, and files checked after writing. Until it is interrupted.
@@ -205,6 +210,15 @@ ours() {
 		END { for (who in all) print who, all[who] }' | sort
 }
 
+# allocated_by <function of dm-bond's>: where, by what way, and when.
+allocated_by() {
+	awk -v who="$1" '
+		/^ *[0-9]+ / { if (own) printf "%s", all; all = own = "" }
+		!/^No data/ { all = all "# " $0 "\n" }
+		index($0, who) { own = 1 }
+		END { if (own) printf "%s", all }' /sys/kernel/debug/slab/*/alloc_traces
+}
+
 # memory: "<cache> <active objects> <object size>" a line, then what else is counted in kB.
 memory() {
 	local i
@@ -227,7 +241,7 @@ grown() {
 }
 
 cycles_with_flaps() {
-	local name flaps before after ours
+	local name flaps before after ours more
 	[ "$CYCLES" -gt 0 ] || return 0
 	fresh name
 	flap 2>/dev/null &
@@ -245,7 +259,8 @@ cycles_with_flaps() {
 	wait "$flaps"
 	after=$(memory)
 	if [ -n "$ours" ]; then
-		check_is "dm-bond has as many objects as before" "" "$(diff <(echo "$ours") <(ours))"
+		more=$(diff <(echo "$ours") <(ours) | sed -n 's/^> \(.*\) \[dm_bond\].*/\1/p')
+		check_is "dm-bond has as many objects as before" "" "$more" || allocated_by "${more%%$'\n'*}"
 		note "those are $(awk '{ all += $NF } END { print all }' <<<"$ours")"
 	else
 		skip "dm-bond has as many objects as before" "not booted with slab_debug=U"

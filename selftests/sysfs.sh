@@ -41,9 +41,9 @@ refuses() {
 EINVAL="Invalid argument" ERANGE="Numerical result out of range"
 
 files() { (cd "$1" && find . -maxdepth 1 -type f -printf '%f %m\n' | sort | paste -sd' '); }
-check_is "the bond's files" "abort_ms 644 lu_id 444 no_path_timeout_ms 644 policy 644 primary 644 probe_ms 644 queue_if_no_path 644 queued 444" \
+check_is "the bond's files" "abort_ms 644 lu_id 444 no_path_timeout_ms 644 policy 644 primary 644 probe_ms 644 queue_if_no_path 644 queued 444 stall_ms 644 write_hold_ms 644" \
 	"$(files "$S")"
-check_is "a path's files" "bytes 444 dest 444 errors 444 failures 444 inflight 444 ios 444 last_failure 444 mean_io_bytes 444 miniport 444 netdev 444 requeued 444 role 444 share 644 state 644" \
+check_is "a path's files" "bytes 444 damped_ms 444 dest 444 errors 444 failures 444 flaps 444 inflight 444 ios 444 last_failure 444 mean_io_bytes 444 miniport 444 netdev 444 requeued 444 role 444 share 644 state 644" \
 	"$(files "$A")"
 check_is "an adapter's files" "bytes 444 failures 444 inflight_bytes 444 link 444 paths 444" "$(files "$N")"
 check_is "a directory for every path" "$(printf '%s\n' "${KNAME[$a]}" "${KNAME[$b]}" | sort)" "$(ls "$S/paths")"
@@ -55,9 +55,11 @@ shows "$S/queue_if_no_path" 1
 shows "$S/no_path_timeout_ms" 0
 shows "$S/probe_ms" 1000
 shows "$S/abort_ms" 50
+shows "$S/stall_ms" 2000
+shows "$S/write_hold_ms" 0
 shows "$S/lu_id" ""
 shows "$S/queued" 0
-for file in inflight ios bytes errors requeued failures mean_io_bytes; do
+for file in inflight ios bytes errors requeued failures flaps damped_ms mean_io_bytes; do
 	shows "$A/$file" 0
 done
 shows "$A/state" active
@@ -104,8 +106,10 @@ writes "$S/no_path_timeout_ms" 86400000
 writes "$S/no_path_timeout_ms" 0
 writes "$S/probe_ms" 1
 writes "$S/probe_ms" "86400000\n" 86400000
-writes "$S/abort_ms" 86400000
-writes "$S/abort_ms" 0
+for file in abort_ms stall_ms write_hold_ms; do
+	writes "$S/$file" 86400000
+	writes "$S/$file" 0
+done
 for pair in "0 0" "1 1" "n 0" "y 1" "off 0" "on 1"; do
 	writes "$S/queue_if_no_path" "${pair% *}" "${pair#* }"
 done
@@ -131,13 +135,13 @@ VALUES=$(all_values)
 LONG=$(printf '1%.0s' {1..5000})
 for value in '\n' ' ' x -1 +1 0x10 1.5 '1 2' '1\0' '\0' 1ms '\xff\xfe'; do
 	refuses "$S/probe_ms" "$value" "$EINVAL"
-	refuses "$S/abort_ms" "$value" "$EINVAL"
+	for file in abort_ms stall_ms write_hold_ms; do refuses "$S/$file" "$value" "$EINVAL"; done
 	refuses "$S/no_path_timeout_ms" "$value" "$EINVAL"
 	refuses "$A/share" "$value" "$EINVAL"
 done
 for value in 86400001 4294967297 18446744073709551617 "$LONG"; do
 	refuses "$S/probe_ms" "$value" "$ERANGE"
-	refuses "$S/abort_ms" "$value" "$ERANGE"
+	for file in abort_ms stall_ms write_hold_ms; do refuses "$S/$file" "$value" "$ERANGE"; done
 	refuses "$S/no_path_timeout_ms" "$value" "$ERANGE"
 	refuses "$A/share" "$value" "$ERANGE"
 done

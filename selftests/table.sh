@@ -93,9 +93,13 @@ refused "more than a day for an abort" "abort_ms: 86400001 is not in 0..86400000
 refused "a time with a sign for an abort" "abort_ms: '-0' is not a number" "1 abort_ms:-0 static 0 1 $a 0"
 refused "two times for an abort" "feature 'abort_ms' given twice" "2 abort_ms:50 abort_ms:50 static 0 1 $a 0"
 refused "a time of 2^32 + 5" "probe_ms: 4294967301 is not in 1..86400000" "1 probe_ms:4294967301 static 0 1 $a 0"
-for feature in max_commands stall_ms write_hold_ms; do
-	refused "$feature, of a later version" "feature '$feature' is not supported by this version" \
-		"1 $feature:5 static 0 1 $a 0"
+refused "max_commands, of a later version" "feature 'max_commands' is not supported by this version" \
+	"1 max_commands:5 static 0 1 $a 0"
+for feature in stall_ms write_hold_ms; do
+	refused "$feature without a time" "unknown feature '$feature'" "1 $feature static 0 1 $a 0"
+	refused "$feature of more than a day" "$feature: 86400001 is not in 0..86400000" "1 $feature:86400001 static 0 1 $a 0"
+	refused "$feature with a sign" "$feature: '-1' is not a number" "1 $feature:-1 static 0 1 $a 0"
+	refused "$feature twice" "feature '$feature' given twice" "2 $feature:1 $feature:1 static 0 1 $a 0"
 done
 refused "no policy" "policy missing" "0"
 refused "an unknown policy" "unknown policy 'round-robin'" "0 round-robin 0 1 $a 0"
@@ -246,9 +250,11 @@ A=${DEVT[$a]} B=${DEVT[$b]}
 good "static, one path" "0 static 0 1 $a 0" "0 static 0 1 $A 1 share:1000"
 good "primary, two paths" "0 primary 0 2 $a 0 $b 0" "0 primary 0 2 $A 1 share:500 $B 1 share:500"
 good "devices by number" "0 primary 0 2 $B 0 $A 0" "0 primary 0 2 $B 1 share:500 $A 1 share:500"
-good "all features" "4 abort_ms:0 probe_ms:250 no_path_timeout_ms:86400000 queue_if_no_path static 0 1 $a 0" \
-	"4 queue_if_no_path no_path_timeout_ms:86400000 probe_ms:250 abort_ms:0 static 0 1 $A 1 share:1000"
-good "features as by default" "3 probe_ms:1000 no_path_timeout_ms:0 abort_ms:50 static 0 1 $a 0" "0 static 0 1 $A 1 share:1000"
+good "all features" \
+	"6 write_hold_ms:7 stall_ms:0 abort_ms:0 probe_ms:250 no_path_timeout_ms:86400000 queue_if_no_path static 0 1 $a 0" \
+	"6 queue_if_no_path no_path_timeout_ms:86400000 probe_ms:250 abort_ms:0 stall_ms:0 write_hold_ms:7 static 0 1 $A 1 share:1000"
+good "features as by default" "5 probe_ms:1000 no_path_timeout_ms:0 abort_ms:50 stall_ms:2000 write_hold_ms:0 static 0 1 $a 0" \
+	"0 static 0 1 $A 1 share:1000"
 good "the shortest and the longest pause" "1 probe_ms:1 static 0 1 $a 0" "1 probe_ms:1 static 0 1 $A 1 share:1000"
 good "the longest time before an abort" "1 abort_ms:86400000 static 0 1 $a 0" \
 	"1 abort_ms:86400000 static 0 1 $A 1 share:1000"

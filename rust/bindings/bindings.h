@@ -22,6 +22,7 @@
 /* Macros with casts, opaque to bindgen: constants, as in the kernel's own bindings_helper.h. */
 const unsigned int RUST_CONST_HELPER_DM_BOND_ADAPTER = DM_BOND_ADAPTER;
 const unsigned int RUST_CONST_HELPER_DM_BOND_VOIDED = DM_BOND_VOIDED;
+const unsigned long RUST_CONST_HELPER_MODULE_NAME_LEN = MODULE_NAME_LEN;
 const gfp_t RUST_CONST_HELPER_GFP_NOIO = GFP_NOIO;
 const u8 RUST_CONST_HELPER_BLK_STS_NOTSUPP = (__force u8)BLK_STS_NOTSUPP;
 const u8 RUST_CONST_HELPER_BLK_STS_TIMEOUT = (__force u8)BLK_STS_TIMEOUT;

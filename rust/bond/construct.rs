@@ -27,7 +27,7 @@ use kernel::{
     fmt, new_delayed_work, new_mutex, new_spinlock_irq, new_work,
     prelude::*,
     sync::{
-        atomic::{Atomic, AtomicFlag, Relaxed},
+        atomic::{Atomic, AtomicFlag},
         Arc,
     },
     time::Instant,
@@ -114,7 +114,6 @@ impl Bond {
                 lu_id,
                 paths,
                 born: Instant::now(),
-                live: AtomicFlag::new(false),
                 policy: Atomic::new(head.policy as u32),
                 primary: Atomic::new(0),
                 preferred: Atomic::new(Self::NONE_PREFERRED),
@@ -144,7 +143,6 @@ impl Bond {
 
     /// Ends all that the bond and its paths do by themselves. May sleep, as long as a probe is out.
     pub(super) fn end(this: &Arc<Self>) {
-        this.live.store(false, Relaxed);
         // First those who could start something new, then what was started.
         Shared::withdraw(this);
         stop_delayed::<_, { works::LISTEN }>(this);

@@ -21,7 +21,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::{atomic::Relaxed, Arc},
+    sync::Arc,
     time::{msecs_to_jiffies, Instant},
     workqueue::WorkItem,
 };
@@ -94,14 +94,11 @@ impl Bond {
         change
     }
 
-    /// How long a path is not to be probed yet, in milliseconds. There is no waiting while no other
-    /// path is in use. Any context.
+    /// How long a path is not to be probed yet, in milliseconds. Any context.
     pub(super) fn damped_ms(&self, number: usize) -> u32 {
         let inner = self.inner.lock();
-        match inner.in_use {
-            0 => 0,
-            _ => inner.health[number].damping.wait(self.now()),
-        }
+        let damping = inner.health[number].damping;
+        damping.wait(self.now(), inner.in_use == 0)
     }
 
     /// How often a path has flapped in a row.
@@ -109,12 +106,13 @@ impl Bond {
         self.inner.lock().health[number].damping.flaps()
     }
 
-    /// No path is left: those that were to wait are tried at once.
-    fn end_damping(&self, inner: &Inner) {
+    /// Those that were to wait are needed.
+    pub(super) fn end_damping(&self, inner: &mut Inner) {
         let now = self.now();
-        for (path, watched) in self.paths.iter().zip(&inner.health) {
-            if watched.damping.wait(now) > 0 && watched.health.wants_probe() {
-                path.probe_at(0);
+        for (path, watched) in self.paths.iter().zip(&mut inner.health) {
+            if watched.damping.wait(now, false) > 0 && watched.health.wants_probe() {
+                watched.damping.lift();
+                path.probe_at(watched.damping.wait(now, false));
             }
         }
     }
@@ -144,10 +142,17 @@ impl Bond {
         }
     }
 
-    /// Takes a path into use, on an administrator's word. Any context.
+    /// Takes a path into use, on an administrator's word; one whose session is not to be relied on,
+    /// when that was renewed. Any context.
     pub(super) fn reinstate(this: &Arc<Self>, number: usize) {
+        let path = &this.paths[number];
         let mut guard = this.inner.lock();
-        Self::change_locked(this, &mut guard, number, Health::reinstate);
+        if path.is_harmed() && !path.is_in_use() {
+            guard.health[number].health.release();
+            path.probe_at(0);
+        } else {
+            Self::change_locked(this, &mut guard, number, Health::reinstate);
+        }
         guard.health[number].damping.forgive();
         this.prefer_none();
     }
@@ -174,7 +179,12 @@ impl Bond {
         if answered {
             path.counters().answered();
         }
-        Self::change(this, number, |health| health.probe_ended(answered));
+        // A session that is not to be relied on may answer; and what was asked before a path was
+        // stalled may be answered while it has to wait.
+        let trusted = !path.is_harmed() && this.damped_ms(number) == 0;
+        Self::change(this, number, |health| {
+            health.probe_ended(answered && trusted)
+        });
         // Of a path in use, that was doubted.
         if life == path.life() && path.is_in_use() && failure::judge(status) == Verdict::Path {
             Self::fail(this, number, Why::Io(status));
@@ -223,43 +233,41 @@ impl Bond {
     }
 
     /// Tells the outside what became of the paths since it was told last. A bond whose table is not
-    /// the live one keeps quiet.
+    /// the live one, or is suspended, is not heard; what became of its paths is told by `resume`.
     fn tell(this: &Arc<Self>) {
-        if !this.live.load(Relaxed) {
-            return;
-        }
-        let mut told = false;
         for path in &this.paths {
             let number = path.number();
-            let mut guard = this.inner.lock();
+            let guard = this.inner.lock();
             let in_use = guard.in_use;
-            let watched = &mut guard.health[number];
+            let watched = &guard.health[number];
             let health = watched.health;
             let failed = health.failures() != watched.told_failures;
             let is_in_use = health.state() == State::Active;
             let gained = is_in_use && (failed || !watched.told_in_use);
-            watched.told_failures = health.failures();
-            watched.told_in_use = is_in_use;
             drop(guard);
 
             if let (true, Some(why)) = (failed, health.last_failure()) {
-                this.tell_one(path, PathEvent::Failed, in_use, Some(why));
+                if !this.tell_one(path, PathEvent::Failed, in_use, Some(why)) {
+                    break;
+                }
             }
-            if gained {
-                this.tell_one(path, PathEvent::Reinstated, in_use, None);
+            if gained && !this.tell_one(path, PathEvent::Reinstated, in_use, None) {
+                break;
             }
-            told |= failed || gained;
-        }
-        if told {
-            this.events.table_event();
+            let watched = &mut this.inner.lock().health[number];
+            watched.told_failures = health.failures();
+            watched.told_in_use = is_in_use;
         }
         this.notify_states();
     }
 
-    fn tell_one(&self, path: &Path, event: PathEvent, in_use: usize, why: Option<Why>) {
-        self.events.path_event(event, path.dev(), in_use as u32);
+    /// Says whether it was heard.
+    fn tell_one(&self, path: &Path, event: PathEvent, in_use: usize, why: Option<Why>) -> bool {
+        if !self.events.path_event(event, path.dev(), in_use as u32) {
+            return false;
+        }
         if !self.log.allows(c"dm_bond") {
-            return;
+            return true;
         }
         let (bond, dev, name, all) = (
             self.events.device(),
@@ -286,6 +294,7 @@ impl Bond {
                 all
             ),
         }
+        true
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
-    sync::{atomic::Relaxed, Arc},
+    sync::{atomic::Relaxed, Arc, SpinLockIrqGuard},
     time::msecs_to_jiffies,
     workqueue::WorkItem,
 };
@@ -33,16 +33,29 @@ impl Inner {
     }
 
     /// If a write, that was not held itself, goes to where one is held: since when the last one is.
-    pub(super) fn held_before(&self, bio: &Owned<Bond>) -> Option<u64> {
+    fn held_before(&self, bio: &Owned<Bond>) -> Option<u64> {
         let range = bio.writes().filter(|_| bio.peek().held_since.is_none())?;
-        let overlaps = |other: Range<u64>| range.start < other.end && other.start < range.end;
-        let mut held = self.held.iter().filter_map(Owned::writes);
-        held.any(overlaps)
-            .then(|| self.held.iter().last()?.peek().held_since)?
+        let (mut overlaps, mut last) = (false, None);
+        for held in self.held.iter() {
+            let overlap = |other: Range<u64>| range.start < other.end && other.start < range.end;
+            overlaps |= held.writes().is_some_and(overlap);
+            last = held.peek().held_since;
+        }
+        last.filter(|_| overlaps)
     }
 }
 
 impl Bond {
+    /// If an I/O has to wait behind a held write: the lock to hold it with, and since when.
+    pub(super) fn must_hold(&self, bio: &Owned<Self>) -> Option<(SpinLockIrqGuard<'_, Inner>, u64)> {
+        if !self.holding.load(Relaxed) || bio.writes().is_none() {
+            return None;
+        }
+        let inner = self.inner.lock();
+        let since = inner.held_before(bio)?;
+        Some((inner, since))
+    }
+
     /// Lets the held writes be looked at after this many milliseconds, or earlier. Any context.
     pub(super) fn release_by(self: &Arc<Self>, ms: u32) {
         match ms {

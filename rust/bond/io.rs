@@ -124,13 +124,10 @@ impl Bond {
 
     /// A new I/O.
     pub(super) fn begin_io<'a>(this: &Arc<Self>, mut bio: Incoming<'a, Self>) -> Mapped<'a> {
-        if this.holding.load(Relaxed) {
-            let mut inner = this.inner.lock();
-            if let Some(since) = inner.held_before(&bio) {
-                let (bio, mapped) = bio.take();
-                inner.hold(this, bio, since);
-                return mapped;
-            }
+        if let Some((mut inner, since)) = this.must_hold(&bio) {
+            let (bio, mapped) = bio.take();
+            inner.hold(this, bio, since);
+            return mapped;
         }
         if let Some(choice) = Self::choose(this) {
             this.sent(choice, bio.bytes(), bio.data());
@@ -151,11 +148,8 @@ impl Bond {
 
     /// An I/O that waited.
     fn resume_io(this: &Arc<Self>, mut bio: Owned<Self>) {
-        if this.holding.load(Relaxed) {
-            let mut inner = this.inner.lock();
-            if let Some(since) = inner.held_before(&bio) {
-                return inner.hold(this, bio, since);
-            }
+        if let Some((mut inner, since)) = this.must_hold(&bio) {
+            return inner.hold(this, bio, since);
         }
         if let Some(choice) = Self::choose(this) {
             this.sent(choice, bio.bytes(), bio.data());

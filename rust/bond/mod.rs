@@ -85,8 +85,6 @@ pub(crate) struct Bond {
     lu_id: Option<UniqueId>,
     paths: KVec<Arc<Path>>,
     born: Instant<Monotonic>,
-    /// It is its mapped device's live one, and speaks for it.
-    live: AtomicFlag,
     /// A `Policy`.
     policy: Atomic<u32>,
     /// The number of the primary path.
@@ -252,12 +250,9 @@ impl dm::Target for Bond {
         Self::set_gate(this, Gate::Open);
     }
 
-    fn postsuspend(_this: &Arc<Self>) {}
-
     fn resume(this: &Arc<Self>) {
         Self::set_gate(this, Gate::Open);
         Shared::publish(this);
-        this.live.store(true, Relaxed);
         this.announce();
         this.listen();
     }

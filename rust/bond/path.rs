@@ -10,10 +10,11 @@ use crate::{
     adapter::{Adapter, Lease},
     kapi::{
         block::{BlockDevice, DevT, Probe},
-        miniport::{self, Binding},
+        miniport::Binding,
         workqueue::{enqueue_delayed, rearm, stop_delayed},
     },
     policy::{
+        failure,
         health::{State, Why},
         table::{Dest, Time},
     },
@@ -57,9 +58,11 @@ pub(crate) struct Path {
     /// The miniport is to be asked for what is pending whatever the link.
     pub(super) abort_told: AtomicFlag,
     /// The link was lost for so long that the session over it is not to be relied on.
-    pub(super) harmed: AtomicFlag,
+    harmed: AtomicFlag,
     /// It is to be probed though it is in use.
     doubted: AtomicFlag,
+    /// A probe is out.
+    probed: AtomicFlag,
     /// The bond, from its birth to its end.
     #[pin]
     bond: SpinLockIrq<Option<Arc<Bond>>>,
@@ -74,6 +77,9 @@ pub(crate) struct Path {
     #[pin]
     abort_work: DelayedWork<Path, ABORT>,
 }
+
+/// For how many turns of 20 ms a probe that is out is waited for before it is called back.
+const ABORT_AFTER: u32 = 50;
 
 /// The number of the work that probes a path.
 pub(super) const PROBE: u64 = 0;
@@ -124,6 +130,7 @@ impl Path {
                 abort_told: AtomicFlag::new(false),
                 harmed: AtomicFlag::new(false),
                 doubted: AtomicFlag::new(false),
+                probed: AtomicFlag::new(false),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
                 probe <- new_mutex!(probe, "Path::probe"),
                 binding <- new_mutex!(None, "Path::binding"),
@@ -145,7 +152,7 @@ impl Path {
         self.number
     }
 
-    pub(super) fn device(&self) -> &BlockDevice {
+    pub(crate) fn device(&self) -> &BlockDevice {
         &self.device
     }
 
@@ -181,6 +188,15 @@ impl Path {
             Bond::fail(&bond, this.number, Why::Link);
         }
         Ok(())
+    }
+
+    /// Whether the link was lost for so long that the session over it is not to be relied on.
+    pub(super) fn is_harmed(&self) -> bool {
+        self.harmed.load(Relaxed)
+    }
+
+    pub(super) fn set_harmed(&self, harmed: bool) {
+        self.harmed.store(harmed, Relaxed);
     }
 
     /// The present epoch: what is sent carries it. Pairs with [`Path::void`].
@@ -243,9 +259,14 @@ impl Path {
         self.adapter().is_none_or(Adapter::has_link)
     }
 
-    /// Whether anything is out on the path: I/O, or a probe. May sleep.
+    /// Grows when the path answers: what was sent to it, a probe, or part of what was sent.
+    pub(super) fn answers(&self) -> u64 {
+        self.counters.answers().wrapping_add(self.device.done())
+    }
+
+    /// Whether anything is out on the path: I/O, or a probe.
     pub(super) fn has_anything_out(&self) -> bool {
-        self.counters.inflight() > 0 || self.probe.try_lock().is_none()
+        self.counters.inflight() > 0 || self.is_probed()
     }
 
     /// Begins the path's life in a bond: it hears of its link from now on, and fails if it has
@@ -256,10 +277,6 @@ impl Path {
             adapter.join(this)?;
         }
         this.shared().miniports().join(this)?;
-        if this.binding.lock().is_none() {
-            // A module that this loads binds by itself.
-            miniport::request(&this.device);
-        }
         if !this.has_link() {
             Bond::fail(bond, this.number, Why::Link);
         }
@@ -272,18 +289,23 @@ impl Path {
         // From now on there is no bond to be told anything, or to be probed for.
         let bond = this.bond.lock().take();
         drop(bond);
-        // Stops what a miniport is asked, then the miniport.
-        stop_delayed::<_, ABORT>(this);
-        this.shared().miniports().leave(this);
         if let Some(adapter) = this.adapter() {
             adapter.leave(this);
         }
-        // A probe may be out for as long as the driver below takes; who waits for it in short
-        // turns does not look hung.
+        // A probe may be out for as long as the driver below takes, unless it can be called back;
+        // who waits for it in short turns does not look hung.
+        let mut turns = 0;
         while this.probe.try_lock().is_none() {
             fsleep(Delta::from_millis(20));
+            turns += 1;
+            if turns == ABORT_AFTER && !this.is_in_use() {
+                this.abort_at_end();
+            }
         }
         stop_delayed::<_, PROBE>(this);
+        // Stops what a miniport is asked, then the miniport.
+        stop_delayed::<_, ABORT>(this);
+        this.shared().miniports().leave(this);
     }
 
     pub(super) fn bond(&self) -> Option<Arc<Bond>> {
@@ -317,27 +339,41 @@ impl Path {
         self.claim.shared()
     }
 
-    /// Lets the path be probed though it is in use, unless a probe is out already. May sleep.
+    /// Lets the path be probed though it is in use, unless a probe is out already. Any context.
     pub(super) fn doubt(self: &Arc<Self>) {
-        if self.is_in_use() && self.probe.try_lock().is_some() {
+        if self.is_in_use() && !self.is_probed() {
             self.doubted.store(true, Relaxed);
             self.probe_at(0);
         }
+    }
+
+    /// Whether a probe is out.
+    pub(super) fn is_probed(&self) -> bool {
+        self.probed.load(Relaxed)
     }
 
     /// Probes the path, if that is due.
     fn probe(this: &Arc<Self>, bond: &Arc<Bond>) {
         let damped = bond.damped_ms(this.number);
         if damped > 0 {
-            return this.probe_by(damped);
+            this.probe_by(damped);
+            // If that has changed meanwhile, it could not be queued earlier by whoever did it.
+            if bond.damped_ms(this.number) < damped {
+                this.probe_at(0);
+            }
+            return;
         }
         let doubted = this.doubted.xchg(false, Relaxed);
-        if this.has_link() {
-            this.renew(bond);
-            if Bond::probe_sent(bond, this.number) || (doubted && this.is_in_use()) {
-                let life = this.life();
-                let status = this.device.probe(&mut this.probe.lock()).code();
-                Bond::probe_ended(bond, this.number, life, status);
+        if this.has_link()
+            && (Bond::probe_sent(bond, this.number) || (doubted && this.is_in_use()))
+        {
+            let life = this.life();
+            this.probed.store(true, Relaxed);
+            let status = this.device.probe(&mut this.probe.lock()).code();
+            this.probed.store(false, Relaxed);
+            Bond::probe_ended(bond, this.number, life, status);
+            if failure::is_answer(status) && bond.wants_probe(this.number) && this.renew(bond) {
+                return this.probe_at(0);
             }
         }
         if bond.wants_probe(this.number) {

@@ -65,6 +65,11 @@ impl Path {
         Self::learn(this, adapter, dest)
     }
 
+    /// Whether a miniport is bound. May sleep.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.binding.lock().is_some()
+    }
+
     /// Unbinds the miniport, if it is one of these. May sleep.
     pub(crate) fn unbind(self: &Arc<Self>, which: impl FnOnce(&Binding) -> bool) {
         let mut bound = self.binding.lock();
@@ -97,6 +102,7 @@ impl Path {
             this.spoke.store(word.failed, Relaxed);
             Self::told_of_adapter(this, word);
         } else {
+            this.session_is(word);
             Self::told_of_path(this, word);
         }
         if let Some(bond) = this.bond() {
@@ -104,11 +110,16 @@ impl Path {
         }
     }
 
+    /// When its miniport says that it works again, its session is as good as new.
+    fn session_is(&self, word: Word) {
+        if !word.failed && self.has_link() {
+            self.set_harmed(false);
+        }
+    }
+
     fn told_of_path(this: &Arc<Self>, word: Word) {
         let Some(bond) = this.bond() else { return };
         if !word.failed {
-            // The session is as good as new, if there is one.
-            this.harmed.store(!this.has_link(), Relaxed);
             return Bond::restored(&bond, this.number());
         }
         // In this order, the reverse of that in `Bond::choose`: what is sent after the call sees
@@ -124,11 +135,12 @@ impl Path {
     fn told_of_adapter(this: &Arc<Self>, word: Word) {
         let port = this.port.load(Relaxed);
         let tell = |path: &Arc<Self>| {
-            let word = Word {
-                voided: word.voided && path.port.load(Relaxed) == port,
-                ..word
-            };
-            Self::told_of_path(path, word);
+            let own = path.port.load(Relaxed) == port;
+            let voided = word.voided && own;
+            if own {
+                path.session_is(word);
+            }
+            Self::told_of_path(path, Word { voided, ..word });
             if word.failed && !word.voided {
                 path.abort_now();
             }
@@ -164,8 +176,8 @@ impl Path {
 
     fn abort(this: &Arc<Self>, bond: &Arc<Bond>) {
         let told = this.abort_told.xchg(false, Relaxed);
-        if !this.has_link() {
-            this.harmed.store(true, Relaxed);
+        if !this.has_link() && !this.is_in_use() && this.is_bound() {
+            this.set_harmed(true);
         }
         // A link that came back in time costs nobody his session, nor does a path with nothing out.
         if this.is_in_use() || (!told && this.has_link()) || !this.has_anything_out() {
@@ -191,13 +203,23 @@ impl Path {
 }
 
 impl Path {
-    /// Lets the miniport make a new session, if the link was lost for long and is back. May sleep.
-    pub(super) fn renew(&self, bond: &Bond) {
-        if !self.harmed.xchg(false, Relaxed) {
-            return;
+    /// If the link was lost for long, lets the miniport make a new session, though the old one
+    /// answers. Says whether that was due. May sleep.
+    pub(super) fn renew(&self, bond: &Bond) -> bool {
+        if !self.is_harmed() {
+            return false;
         }
+        self.set_harmed(false);
         if let Some(Err(error)) = self.binding.lock().as_ref().map(Binding::renew) {
             bond.warn(fmt!("path {}: no new session: {:?}", self.dev(), error));
+        }
+        true
+    }
+
+    /// Lets the miniport give back a probe that holds up the end. May sleep.
+    pub(super) fn abort_at_end(&self) {
+        if let Some(binding) = &*self.binding.lock() {
+            let _ = binding.abort();
         }
     }
 }

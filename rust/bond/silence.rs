@@ -2,13 +2,13 @@
 
 //! Paths that fall silent: looked at again and again, as long as the bond is live.
 
-use super::{works, Bond};
+use super::{works, Bond, Path};
 use crate::{
     kapi::workqueue::{enqueue_delayed, rearm},
     policy::{
         health::Why,
         silence::{pace, Finding},
-        table::Time,
+        table::{Time, MAX_PATHS},
     },
 };
 use kernel::{
@@ -28,21 +28,24 @@ impl Bond {
         let now = this.now();
         let passed = now.saturating_sub(this.looked.xchg(now, Relaxed));
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        let mut answers = [0; MAX_PATHS];
+        for (answers, path) in answers.iter_mut().zip(&this.paths) {
+            *answers = path.answers();
+        }
         let mut suspicion = false;
         let mut answered = 0u64;
         let mut guard = this.inner.lock();
-        // One bit a path: there are no more than 64.
+        // One bit a path.
         for (number, path) in this.paths.iter().enumerate() {
             let silence = &guard.health[number].silence;
-            if path.is_in_use() && silence.has_answered(path.counters().answers()) {
+            if path.is_in_use() && silence.has_answered(answers[number]) {
                 answered |= 1 << number;
             }
         }
         for (number, path) in this.paths.iter().enumerate() {
-            let counters = path.counters();
             let finding = guard.health[number].silence.look(
-                counters.answers(),
-                path.is_in_use() && counters.inflight() > 0,
+                answers[number],
+                path.is_in_use() && path.has_anything_out(),
                 answered & !(1 << number) != 0,
                 passed,
                 stall_ms,
@@ -55,12 +58,14 @@ impl Bond {
                 Finding::Stalled => Self::fail_locked(this, &mut guard, number, Why::Silence),
             }
         }
+        if suspicion && answered == 0 {
+            // Those that wait may be better.
+            this.end_damping(&mut guard);
+        }
         drop(guard);
         if suspicion {
-            let silent = |number: &usize| answered & (1 << number) == 0;
-            for number in (0..this.paths.len()).filter(silent) {
-                this.paths[number].doubt();
-            }
+            // The others too: do they answer?
+            this.paths.iter().for_each(Path::doubt);
         }
     }
 }

@@ -129,6 +129,13 @@ impl BlockDevice {
         core::str::from_utf8(&buf[..len as usize]).unwrap_or("?")
     }
 
+    /// Grows with all that the device completes, parts of larger I/O too, whoever sent it; unless
+    /// its statistics are turned off (`queue/iostats`). Any context.
+    pub(crate) fn done(&self) -> u64 {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::dm_bond_bdev_done(self.bdev.as_ptr()) }
+    }
+
     /// How the device's LU names itself, where its driver can tell. May sleep.
     pub(crate) fn unique_id(&self) -> Option<UniqueId> {
         // SAFETY: Valid by the type invariant; set before a device can be opened.

@@ -18,6 +18,7 @@ pub(crate) use registration::Registration;
 
 use super::{
     block::{BlockDevice, DevT},
+    mm::NoIo,
     sysfs::Kobject,
 };
 use crate::bindings;
@@ -70,8 +71,6 @@ pub(crate) trait Target: Sized + Send + Sync + 'static {
     fn presuspend(this: &Arc<Self>, noflush: bool);
     /// The suspend that had begun was broken off.
     fn presuspend_undo(this: &Arc<Self>);
-    /// No bio is outstanding any more.
-    fn postsuspend(this: &Arc<Self>);
     /// The target is the live one of its device now.
     fn resume(this: &Arc<Self>);
     /// Writes the `dmsetup status` line. What does not fit the buffer is cut, and device mapper
@@ -209,14 +208,20 @@ pub(crate) enum PathEvent {
     Reinstated,
 }
 
-/// A target's voice: its device's name, events and place in sysfs. Silent once the target is gone.
+/// A target's voice: its device's name, events and place in sysfs. Silent while the target's table
+/// is not the device's live one or is suspended, and once the target is gone.
 #[pin_data]
 pub(crate) struct Events {
+    #[pin]
+    voice: Mutex<Voice>,
+    name: DevT,
+}
+
+struct Voice {
     /// The target, until its destructor; whoever uses it holds the lock, and the destructor takes
     /// it away under it.
-    #[pin]
-    ti: Mutex<Option<TargetPtr>>,
-    name: DevT,
+    ti: Option<TargetPtr>,
+    heard: bool,
 }
 
 /// A target's address, to be handed between threads.
@@ -235,14 +240,23 @@ impl Events {
             let disk = bindings::dm_disk(bindings::dm_table_get_md((*ti.as_ptr()).table));
             DevT(((*disk).major as u32) << 20 | (*disk).first_minor as u32)
         };
+        let voice = Voice {
+            ti: Some(TargetPtr(ti)),
+            heard: false,
+        };
         Arc::pin_init(
-            pin_init!(Self { ti <- new_mutex!(Some(TargetPtr(ti)), "Events::ti"), name }),
+            pin_init!(Self { voice <- new_mutex!(voice, "Events::voice"), name }),
             GFP_KERNEL,
         )
     }
 
     fn silence(&self) {
-        *self.ti.lock() = None;
+        self.voice.lock().ti = None;
+    }
+
+    /// From `resume` to `postsuspend`. Device mapper forgets, and leaks, what is told later.
+    fn set_heard(&self, heard: bool) {
+        self.voice.lock().heard = heard;
     }
 
     /// The device's number.
@@ -250,38 +264,38 @@ impl Events {
         self.name
     }
 
-    /// Sends a uevent of a path, named by its device number, with the number of paths now in use.
-    /// May sleep.
-    ///
-    /// It leaves with the next [`Events::table_event`].
-    pub(crate) fn path_event(&self, event: PathEvent, path: DevT, in_use: u32) {
+    /// Sends a uevent of a path, named by its device number, with the number of paths now in use;
+    /// and wakes who waits for an event of the device (`dmsetup wait`). Says whether that was heard
+    /// by anybody. May sleep, but not for I/O: a suspend waits for it.
+    pub(crate) fn path_event(&self, event: PathEvent, path: DevT, in_use: u32) -> bool {
+        let _noio = NoIo::new();
         let Ok(name) = kernel::str::CString::try_from_fmt(fmt!("{}", path)) else {
-            return;
+            return false;
         };
         let kind = match event {
             PathEvent::Failed => bindings::dm_uevent_type_DM_UEVENT_PATH_FAILED,
             PathEvent::Reinstated => bindings::dm_uevent_type_DM_UEVENT_PATH_REINSTATED,
         };
-        if let Some(TargetPtr(ti)) = &*self.ti.lock() {
-            // SAFETY: The target is valid as long as the lock is held and it is there. The callee
-            // copies the name.
-            unsafe { bindings::dm_path_uevent(kind, ti.as_ptr(), name.as_char_ptr(), in_use) };
-        }
-    }
-
-    /// Wakes who waits for an event of the device (`dmsetup wait`). May sleep.
-    pub(crate) fn table_event(&self) {
-        if let Some(TargetPtr(ti)) = &*self.ti.lock() {
-            // SAFETY: The target is valid as long as the lock is held and it is there, and so is
-            // its table.
-            unsafe { bindings::dm_table_event(ti.as_ref().table) };
+        let voice = self.voice.lock();
+        match &voice.ti {
+            Some(TargetPtr(ti)) if voice.heard => {
+                // SAFETY: The target is valid as long as the lock is held and it is there, and so
+                // is its table. The callee copies the name.
+                unsafe {
+                    bindings::dm_path_uevent(kind, ti.as_ptr(), name.as_char_ptr(), in_use);
+                    // It leaves with this.
+                    bindings::dm_table_event(ti.as_ref().table);
+                }
+                true
+            }
+            _ => false,
         }
     }
 
     /// Calls `f` with the device's directory in sysfs, if the target is still there. May sleep.
     pub(crate) fn with_disk<R>(&self, f: impl FnOnce(&Kobject) -> R) -> Option<R> {
-        let guard = self.ti.lock();
-        let TargetPtr(ti) = guard.as_ref()?;
+        let voice = self.voice.lock();
+        let TargetPtr(ti) = voice.ti.as_ref()?;
         // SAFETY: The target is valid as long as the lock is held and it is there, and so is its
         // device's disk.
         Some(f(unsafe {

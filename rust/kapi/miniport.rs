@@ -82,18 +82,40 @@ impl Port {
     }
 }
 
-/// Has user space load a module with a miniport for a device, by the alias `dm-bond-port-<bus>`,
-/// where the bus (or class) is that of the device below the disk: `nvme`, `scsi`. Does nothing for a
-/// disk without a device below. May sleep, as long as user space takes.
-pub(crate) fn request(device: &BlockDevice) {
-    // SAFETY: The device is valid, and so is the one below it, the name of whose bus is constant.
-    let bus = unsafe { bindings::dm_bond_bdev_parent(device.as_ptr()) };
-    // SAFETY: It is a string.
-    if unsafe { CStr::from_char_ptr(bus) }.is_empty() {
-        return;
+/// The name of the module that a device's driver is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Driver([u8; Self::SIZE]);
+
+impl Driver {
+    /// The NUL included.
+    const SIZE: usize = bindings::RUST_CONST_HELPER_MODULE_NAME_LEN as usize;
+
+    /// That of this device; `None` if its driver is built into the kernel.
+    pub(crate) fn of(device: &BlockDevice) -> Option<Self> {
+        // SAFETY: The device is open, so its driver's module is there.
+        let name = unsafe { bindings::dm_bond_bdev_owner(device.as_ptr()) };
+        if name.is_null() {
+            return None;
+        }
+        // SAFETY: It is the name of a module.
+        let name = unsafe { CStr::from_char_ptr(name) }.to_bytes_with_nul();
+        let mut own = Self([0; Self::SIZE]);
+        own.0.get_mut(..name.len())?.copy_from_slice(name);
+        Some(own)
     }
-    // SAFETY: The format takes one string. That there is no such module is no error.
-    unsafe { bindings::__request_module(true, c"dm-bond-port-%s".as_char_ptr(), bus) };
+
+    /// Has user space load the module that has the alias `dm-bond-port-<driver>`. That there is
+    /// none is no error. May sleep, but not until the module is loaded.
+    pub(crate) fn request_miniport(&self) {
+        // SAFETY: The format takes one string, which ends within the array by construction.
+        unsafe {
+            bindings::__request_module(
+                false,
+                c"dm-bond-port-%s".as_char_ptr(),
+                self.0.as_ptr().cast::<c_char>(),
+            )
+        };
+    }
 }
 
 /// A miniport bound to a path. Dropping it unbinds. May sleep.

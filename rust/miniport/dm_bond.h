@@ -17,7 +17,7 @@
 #include <linux/module.h>
 
 /* Changes with every change of what is below. */
-#define DM_BOND_MINIPORT_VERSION 1
+#define DM_BOND_MINIPORT_VERSION 2
 
 /* The longest text of an address, its NUL included. */
 #define DM_BOND_DEST_SIZE 64

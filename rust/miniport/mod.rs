@@ -9,7 +9,7 @@ use crate::{
     bond::Path,
     kapi::{
         global::Global,
-        miniport::{Binding, Port},
+        miniport::{Binding, Driver, Port},
     },
 };
 use kernel::{
@@ -43,6 +43,8 @@ pub(crate) struct Miniports {
 
 struct Inner {
     ports: KVec<Port>,
+    /// The drivers for whose devices a miniport was asked for already.
+    asked: KVec<Driver>,
     paths: KVec<Arc<Path>>,
 }
 
@@ -50,6 +52,7 @@ impl Miniports {
     pub(crate) fn new() -> Result<Arc<Self>> {
         let inner = Inner {
             ports: KVec::new(),
+            asked: KVec::new(),
             paths: KVec::new(),
         };
         Arc::pin_init(
@@ -75,17 +78,30 @@ impl Miniports {
     pub(crate) fn unregister(&self, port: Port) {
         let mut inner = self.inner.lock();
         inner.ports.retain(|other| *other != port);
+        inner.asked.clear();
         for path in &inner.paths {
             path.unbind(|binding| binding.port() == port);
         }
     }
 
-    /// Lets miniports bind to a path, now and later. May sleep.
+    /// Lets miniports bind to a path, now and later. If none does now, one is asked for: once for
+    /// each driver, since that needs user space, which may itself need the very bond whose table is
+    /// replaced. May sleep.
     pub(crate) fn join(&self, path: &Arc<Path>) -> Result {
+        let driver = Driver::of(path.device());
         let mut inner = self.inner.lock();
         inner.paths.push(path.clone(), GFP_KERNEL)?;
         for port in &inner.ports {
             bind(path, *port);
+        }
+        match driver {
+            Some(driver) if !path.is_bound() && !inner.asked.contains(&driver) => {
+                inner.asked.push(driver, GFP_KERNEL)?;
+                drop(inner);
+                // The module that this loads binds by itself.
+                driver.request_miniport();
+            }
+            _ => {}
         }
         Ok(())
     }

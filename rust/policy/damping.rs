@@ -6,7 +6,8 @@
 //! The unit is the time between probes, `p`. A path that fails within 10 `p` of its return has
 //! flapped. After its n-th flap in a row it is not probed for 2^(n-1) `p`, up to 64 `p`. It is
 //! forgiven all when it has stayed in use for 10 `p`, or for as long as it had to wait last, if
-//! that is longer. With the default of 1 s a path is so kept out for 1, 2, 4 up to 64 seconds.
+//! that is longer. With the default of 1 s a path is so kept out for 1, 2, 4 up to 64 seconds. But
+//! if no other path is in use, one is kept out for `p` at most.
 
 /// How soon after its return a failure is a flap, in probes.
 const SOON: u64 = 10;
@@ -21,6 +22,8 @@ pub(crate) struct Damping {
     back_since: Option<u64>,
     /// Until when it is not to be tried.
     until: u64,
+    /// Nor is it before this, even if it is the last one: no oftener than any failed path.
+    soonest: u64,
 }
 
 impl Damping {
@@ -29,9 +32,18 @@ impl Damping {
         self.flaps
     }
 
-    /// How long it is not to be tried yet.
-    pub(crate) fn wait(&self, now: u64) -> u32 {
-        u32::try_from(self.until.saturating_sub(now)).unwrap_or(u32::MAX)
+    /// How long it is not to be tried yet; `needed`: no other path is in use.
+    pub(crate) fn wait(&self, now: u64, needed: bool) -> u32 {
+        let until = match needed {
+            true => self.until.min(self.soonest),
+            false => self.until,
+        };
+        u32::try_from(until.saturating_sub(now)).unwrap_or(u32::MAX)
+    }
+
+    /// The path is needed, whatever it has done.
+    pub(crate) fn lift(&mut self) {
+        self.until = self.until.min(self.soonest);
     }
 
     /// The path went out of use by a fault.
@@ -43,6 +55,7 @@ impl Damping {
             _ => 0,
         };
         self.until = now.saturating_add(Self::delay(self.flaps, probe_ms));
+        self.soonest = now.saturating_add(probe_ms);
     }
 
     /// The path is in use again.

@@ -177,9 +177,14 @@ impl Health {
 
     /// An administrator takes the path into use.
     pub(crate) fn reinstate(&mut self) -> Change {
+        self.release();
+        self.activate()
+    }
+
+    /// An administrator lets the path be used when it answers.
+    pub(crate) fn release(&mut self) {
         self.held = false;
         self.told = false;
-        self.activate()
     }
 
     /// A miniport says that the path works again, or is gone. It is to be probed.

@@ -10,7 +10,7 @@
 //! answers first.
 
 /// How often a path is looked at during `stall_ms`.
-const LOOKS: u32 = 8;
+const LOOKS: u32 = 16;
 /// The shortest time between looks, in milliseconds.
 const SHORTEST: u32 = 10;
 /// In how many looks others must have answered.
@@ -63,9 +63,14 @@ impl Silence {
             };
             return Finding::Well;
         }
-        // A machine that stood still says nothing of the path.
-        let most = 2 * pace(stall_ms);
-        self.silent_ms = self.silent_ms.saturating_add(passed_ms.min(most));
+        // Once it is suspected, only that silence counts in which others answer: when all have been
+        // silent, and some answer first, it has its time from then.
+        let suspected = self.silent_ms >= stall_ms / 2;
+        if others || !suspected {
+            // A machine that stood still says nothing of the path.
+            let most = 2 * pace(stall_ms);
+            self.silent_ms = self.silent_ms.saturating_add(passed_ms.min(most));
+        }
         if self.silent_ms < stall_ms / 2 {
             return Finding::Well;
         }

@@ -283,7 +283,7 @@ impl<T: Target> Vtable<T> {
     /// As for `presuspend`.
     unsafe extern "C" fn postsuspend(ti: *mut bindings::dm_target) {
         // SAFETY: The target is live.
-        T::postsuspend(&unsafe { Self::private(ti) }.target);
+        unsafe { Self::private(ti) }.events.set_heard(false);
     }
 
     /// # Safety
@@ -293,7 +293,9 @@ impl<T: Target> Vtable<T> {
         // What the target allocates must not wait for I/O to its own device, still suspended.
         let _noio = NoIo::new();
         // SAFETY: The target is live.
-        T::resume(&unsafe { Self::private(ti) }.target);
+        let private = unsafe { Self::private(ti) };
+        private.events.set_heard(true);
+        T::resume(&private.target);
     }
 
     /// # Safety

@@ -11,9 +11,9 @@ const PROBE_MS: u32 = 1000;
 fn flap(damping: &mut Damping, now: &mut u64, in_use_ms: u64) -> u32 {
     *now += in_use_ms;
     damping.failed(*now, PROBE_MS);
-    let wait = damping.wait(*now);
+    let wait = damping.wait(*now, false);
     *now += u64::from(wait);
-    assert_eq!(damping.wait(*now), 0);
+    assert_eq!(damping.wait(*now, false), 0);
     damping.back(*now);
     wait
 }
@@ -28,7 +28,9 @@ fn the_first_failure_costs_nothing() {
 #[test]
 fn each_flap_doubles_the_wait_up_to_a_bound() {
     let (mut damping, mut now) = (Damping::default(), 0);
-    let waits: Vec<_> = (0..11).map(|_| flap(&mut damping, &mut now, 500) / PROBE_MS).collect();
+    let waits: Vec<_> = (0..11)
+        .map(|_| flap(&mut damping, &mut now, 500) / PROBE_MS)
+        .collect();
     assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 64, 64, 64, 64]);
     assert_eq!(damping.flaps(), 10);
 }
@@ -59,7 +61,30 @@ fn who_is_forgiven_begins_anew() {
     }
     damping.failed(now, PROBE_MS);
     damping.forgive();
-    assert_eq!((damping.wait(now), damping.flaps()), (0, 0));
+    assert_eq!((damping.wait(now, false), damping.flaps()), (0, 0));
+}
+
+#[test]
+fn a_path_that_is_needed_waits_as_any_other() {
+    let (mut damping, mut now) = (Damping::default(), 0);
+    for _ in 0..5 {
+        flap(&mut damping, &mut now, 1);
+    }
+    damping.failed(now, PROBE_MS);
+    assert_eq!(damping.wait(now, false), 16 * PROBE_MS);
+    assert_eq!(damping.wait(now, true), PROBE_MS);
+    assert_eq!(damping.wait(now + 700, true), 300);
+    damping.lift();
+    assert_eq!(damping.wait(now + 700, false), 300);
+    // It has flapped all the same.
+    assert_eq!(damping.flaps(), 5);
+}
+
+#[test]
+fn the_first_failure_costs_nothing_when_needed_either() {
+    let mut damping = Damping::default();
+    damping.failed(0, PROBE_MS);
+    assert_eq!(damping.wait(0, true), 0);
 }
 
 proptest! {
@@ -76,7 +101,7 @@ proptest! {
                 damping.back(now);
             }
             let bound = u64::from(probe_ms) * 64;
-            prop_assert!(u64::from(damping.wait(now)) <= bound.min(u32::MAX.into()));
+            prop_assert!(u64::from(damping.wait(now, false)) <= bound.min(u32::MAX.into()));
         }
     }
 }

@@ -3,8 +3,7 @@
 //! What a table line means.
 
 use crate::policy::table::{
-    number, Dest, Fault, Features, Head, PathLine, Policy, Reader, Time, MAX_MS, MAX_PATHS,
-    TIMES,
+    number, Dest, Fault, Features, Head, PathLine, Policy, Reader, Time, MAX_MS, MAX_PATHS, TIMES,
 };
 use proptest::{collection::vec, option, prelude::*};
 use std::ffi::{CStr, CString};
