@@ -7,6 +7,7 @@
 #define DM_BOND_HELPERS_H
 
 #include <linux/device-mapper.h>
+#include <linux/in6.h>
 #include <linux/netdevice.h>
 #include <linux/ratelimit.h>
 #include <linux/workqueue.h>
@@ -43,6 +44,34 @@ int nvme_reset_ctrl(struct nvme_ctrl *ctrl);
 bool dm_bond_nvme_queue_enter(struct request_queue *q);
 void dm_bond_nvme_queue_exit(struct request_queue *q);
 bool dm_bond_nvme_owns(struct block_device *bdev);
+/* iscsi/helpers.c */
+struct iscsi_conn;
+struct iscsi_session;
+struct scsi_device;
+
+struct scsi_device *dm_bond_iscsi_disk(struct block_device *bdev);
+bool dm_bond_iscsi_owns(struct scsi_device *sdev);
+void dm_bond_iscsi_get(struct scsi_device *sdev);
+void dm_bond_iscsi_put(struct scsi_device *sdev);
+struct iscsi_session *dm_bond_iscsi_session(struct scsi_device *sdev);
+bool dm_bond_iscsi_logged_in(struct scsi_device *sdev);
+void dm_bond_iscsi_fail(struct iscsi_session *session);
+void dm_bond_iscsi_lock(struct iscsi_session *session);
+void dm_bond_iscsi_unlock(struct iscsi_session *session);
+struct iscsi_conn *dm_bond_iscsi_conn(struct iscsi_session *session);
+void dm_bond_iscsi_get_conn(struct iscsi_conn *conn);
+void dm_bond_iscsi_put_conn(struct iscsi_conn *conn);
+const char *dm_bond_iscsi_netdev(struct scsi_device *sdev);
+const char *dm_bond_iscsi_portal(struct iscsi_conn *conn);
+int dm_bond_iscsi_peer(struct iscsi_conn *conn, char *page);
+int dm_bond_iscsi_source(struct iscsi_conn *conn, char *page);
+struct net_device *dm_bond_iscsi_netdev_ip4(__be32 address);
+struct net_device *dm_bond_iscsi_netdev_ip6(const struct in6_addr *address);
+const char *dm_bond_iscsi_netdev_name(const struct net_device *dev);
+void dm_bond_iscsi_lock_state(struct scsi_device *sdev);
+void dm_bond_iscsi_unlock_state(struct scsi_device *sdev);
+bool dm_bond_iscsi_is_blocked(struct scsi_device *sdev);
+int dm_bond_iscsi_unblock(struct scsi_device *sdev);
 
 void dm_bond_ratelimit_init(struct ratelimit_state *rs);
 
