@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The table of "make bench-failover", in Markdown, from lines of
-#   <section> <depth> <fault> <device> <longest I/O in s> <1: it outlasted the fault> <longest after it> <before it>
+#   <section> <depth> <fault> <device> <longest I/O in s> <1: it outlasted the fault> <longest after> <longest before>
 #   <I/Os hit> <errors> <verify errors> <I/Os>
 # scripts/bench-failover.sh sets: depths, and shorts, a file to which it writes what the bond fell short of.
 
 BEGIN {
-	NOISE = 0.1 # Seconds by which two runs of the same differ here: a way there and back, and the emulated CPUs' moods.
+	NOISE = 0.1 # Seconds by which two runs of the same differ here: a way there and back, and what emulation costs.
 	name["none"] = "no fault"
 	name["admin"] = "adapter set down"
 	name["carrier"] = "carrier lost"
@@ -94,8 +94,7 @@ END {
 				judge(transport[t], fault[f], depth[d])
 			}
 	print ""
-	printf "- The bond is required to take no longer than the better of the others; %.1f s more is not told from none.\n",
-		NOISE
+	printf "- The bond must take no longer than the better of the others; less than %.1f s more is no difference.\n", NOISE
 	for (c = 1; c <= devices; c++)
 		if (device[c] in seen)
 			printf "- %s: %d errors, %d verify errors in %d I/Os; the longest I/O from a fault's end until all " \

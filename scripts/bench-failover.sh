@@ -3,12 +3,12 @@
 # What "make bench-failover" runs: the longest I/O through every kind of fault of a path, on a bond, on dm-multipath and
 # on NVMe's native multipath. Prints one table, in $CACHE/bench-failover/table.md, too. Fails if the bond fell short of
 # what scripts/bench-failover.awk asks of it. What to measure can be set:
-#   SECTIONS="nvme native iscsi"   a boot for each: bond and dm-multipath over NVMe/TCP; native multipath; the former
-#                             two over iSCSI
-#   DEPTHS="1 32"             I/Os that are under way at a time
+#   SECTIONS="nvme native iscsi"    a boot for each: bond and dm-multipath over NVMe/TCP; native multipath; the former
+#                                   two over iSCSI
+#   DEPTHS="1 32"                   I/Os that are under way at a time
 #   FAULTS="admin carrier loss port cable reset namespace"
-#   REPEAT=1                  how often each is measured; the worst counts
-#   HOLD=12 ISCSI_HOLD=150    seconds that a fault lasts
+#   REPEAT=1                        how often each is measured; the worst counts
+#   HOLD=12, ISCSI_HOLD=150         seconds that a fault lasts; "reset" and "namespace" 12 s at most
 # KDIR= names a prepared kernel tree.
 . "$(dirname "$0")/common.sh"
 . "$TOP/selftests/kernel-log.sh"
@@ -58,7 +58,7 @@ measure() {
 
 # What scripts/bench-failover.awk reads.
 results() {
-	local section run name device rest
+	local section run name device rest errors
 	! [ -e "$OUT/nvme/stall_ms" ] || echo "stall_ms $(<"$OUT/nvme/stall_ms")"
 	for section in $SECTIONS; do
 		for run in "$OUT/$section"/*-*-*; do
@@ -67,23 +67,23 @@ results() {
 			rest=${name#*-}
 			for device in bond mpath native; do
 				[ -e "$run/$device.log" ] || continue
+				errors=$("$ENTER" -- jq "[.jobs[] | .total_err] | add // 1" "$run/$device.json" 2>/dev/null || true)
 				echo "$section ${rest%-*} ${name%%-*} $device $(measure "$run" "$device")" \
-					"$(<"$run/$device.hit")" \
-					"$("$ENTER" -- jq "[.jobs[] | .total_err] | add" "$run/$device.json" || echo 1)" \
-					"$(grep -Ec '^verify: |: verify failed' "$run/$device.errors")" "$(wc -l <"$run/$device.log")"
+					"$(<"$run/$device.hit") ${errors:-1}" \
+					"$(grep -Ec '^verify: |: verify failed' "$run/$device.errors") $(wc -l <"$run/$device.log")"
 			done
 		done
 	done
 }
 
 machine() {
-	local kernel cpus by='' cpu
-	{ read -r kernel; read -r cpus; read -r by || true; } <"$OUT/${SECTIONS%% *}/machine"
+	local kernel='' cpus='' by='' cpu
+	{ read -r kernel; read -r cpus; read -r by; } <"$OUT/${SECTIONS%% *}/machine" || true # No line for none.
 	cpu=$(sed -n 's/^model name\s*: *//p' /proc/cpuinfo | head -n 1)
 	cat <<-END
 		Longest I/O in seconds, all timers at their defaults; the worst of $REPEAT. Each fault hits one of two paths, for
-		$HOLD s, with iSCSI $ISCSI_HOLD s. Kernel $kernel in a virtual machine (${by:-software emulation}, $cpus CPUs) on $(nproc) cores of
-		$cpu. Commit $(git -C "$TOP" describe --always --dirty).
+		$HOLD s, with iSCSI $ISCSI_HOLD s. Kernel $kernel in a virtual machine with $cpus CPUs (${by:-software emulation}),
+		on $(nproc) cores of $cpu. Commit $(git -C "$TOP" describe --always --dirty).
 
 	END
 }
