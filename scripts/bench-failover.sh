@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # What "make bench-failover" runs: the longest I/O through every kind of fault of a path, on a bond, on dm-multipath and
 # on NVMe's native multipath. Prints one table, in $CACHE/bench-failover/table.md, too. Fails if the bond fell short of
-# what scripts/bench-failover.awk asks of it. What to measure can be set:
+# what scripts/bench-failover.awk asks of it. Let nothing else run meanwhile: emulated CPUs are short of time as it is.
+# What to measure can be set:
 #   SECTIONS="nvme native iscsi"    a boot for each: bond and dm-multipath over NVMe/TCP; native multipath; the former
 #                                   two over iSCSI
 #   DEPTHS="1 32"                   I/Os that are under way at a time
@@ -24,7 +25,8 @@ HOLD=${HOLD:-12}
 ISCSI_HOLD=${ISCSI_HOLD:-150}
 declare -A APPEND=([native]="nvme_core.multipath=Y nvme_core.iopolicy=round-robin")
 
-# measure <run> <device>: <longest I/O in s> <1: it outlasted the fault> <longest after the fault> <before it>
+# measure <run> <device>: <longest I/O in s> <1: it outlasted the fault> <longest after the fault, what came before its
+# end not counted> <longest before the fault>
 measure() {
 	awk -v hung="$([ ! -e "$1/$2.hung" ] || echo 1)" '
 		FNR == NR {
@@ -41,9 +43,12 @@ measure() {
 			else if (ended <= at["undo"])
 				longest = took > longest ? took : longest
 			else {
+				began = ended - took
+				if (began < at["undo"] && at["undo"] - began > open)
+					open = at["undo"] - began
+				if (began < at["undo"])
+					took = ended - at["undo"]
 				after = took > after ? took : after
-				if (at["undo"] - (ended - took) > open)
-					open = at["undo"] - (ended - took)
 			}
 		}
 		END {
@@ -90,8 +95,7 @@ machine() {
 
 notes() {
 	cat <<-END
-		- "> s": the I/O had not ended when the fault did. "*": none of the device's I/O was on its way on that path when
-		  the fault came.
+		- "> s": the I/O had not ended when the fault did. "*": no I/O of the device came back from the path.
 		- (1) The namespace is gone on all paths at once, and with it their disks; those that come afterwards are other
 		  ones. The bond and dm-multipath, which let I/O wait (queue_if_no_path), are then given a new table. Native
 		  multipath has no such way. The LUN's disks stay.
