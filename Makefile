@@ -23,10 +23,13 @@ test-debug:
 demo:
 	@scripts/demo.sh
 
+bench-failover:
+	@scripts/bench-failover.sh
+
 check:
 	@scripts/check.sh
 
 help:
 	@sed 's/^\t//' scripts/help.txt
 
-.PHONY: all modules modules_install install clean test test-debug demo check help
+.PHONY: all modules modules_install install clean test test-debug demo bench-failover check help

@@ -6,6 +6,7 @@
 #   rig_up <paths> [<MiB> [<hosts>]]   build all of it; every host gets a controller of its own on every path
 #   rig_down                           remove whatever there is of it; harmless if there is nothing
 #   rig_path <i> [<host>]              print the block device of path i, counted from 1
+#   rig_controller <i> [<host>]        print the name of its controller
 #   cable_pull <i>, cable_plug <i>     the far end goes down and up: our adapter sees the carrier
 #   admin_down <i>, admin_up <i>       our own end goes down and up, by the administrator's hand
 #   shape <i> <Mbit/s>, loss <i> <%>   a slow or a lossy cable, in both directions; 0 mends it; shape before loss
@@ -13,7 +14,7 @@
 # Path i runs from our adapter eth<i>, 10.10.<i>.1, to the controller's port 10.10.<i>.2. The medium is a null_blk
 # that keeps what is written, exported by nvmet over TCP. The timers are NVMe's defaults, unless RIG_CONNECT holds more
 # options for "nvme connect". The kernel must have been booted with nvme_core.multipath=N, or the paths hide behind one
-# native head.
+# native head; with RIG_MULTIPATH=Y that is what is wanted, and rig_path prints the head.
 
 RIG_NS=storage
 RIG_NQN=nqn.2014-08.org.nvmexpress:dm-bond-rig
@@ -95,8 +96,8 @@ rig_up() {
 	local paths=$1 size=${2:-256} hosts=${3:-1} i host
 	modprobe -a configfs veth nvmet nvmet-tcp nvme-tcp && modprobe null_blk nr_devices=0 || return
 	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
-	[ "$(cat /sys/module/nvme_core/parameters/multipath)" = N ] ||
-		{ _rig_say "boot with nvme_core.multipath=N"; return 1; }
+	[ "$(cat /sys/module/nvme_core/parameters/multipath)" = "${RIG_MULTIPATH-N}" ] ||
+		{ _rig_say "boot with nvme_core.multipath=${RIG_MULTIPATH-N}"; return 1; }
 	rig_down && ip netns add "$RIG_NS" && _rig_medium "$size" && _rig_subsystem || return
 	for ((i = 1; i <= paths; i++)); do
 		_rig_cable "$i" && _rig_neighbours "$i" && _rig_port "$i" || return
@@ -135,16 +136,24 @@ rig_down() {
 	[ ! -e "/run/netns/$RIG_NS" ] || ip netns del "$RIG_NS"
 }
 
-rig_path() {
-	local i=$1 host=${2:-1} dir disk
+rig_controller() {
+	local i=$1 host=${2:-1} dir
 	for dir in /sys/class/nvme/nvme*; do
 		[[ $(cat "$dir/address" 2>/dev/null) == "traddr=10.10.$i.2,"* ]] || continue
-		[ "$(cat "$dir/hostnqn")" = "$(_rig_hostnqn "$host")" ] || continue
-		for disk in "$dir"/nvme*n*; do
-			[ -b "/dev/${disk##*/}" ] && echo "/dev/${disk##*/}" && return
-		done
+		[ "$(cat "$dir/hostnqn")" = "$(_rig_hostnqn "$host")" ] && echo "${dir##*/}" && return
 	done
-	_rig_say "path $i of host $host has no block device"
+	_rig_say "path $i of host $host has no controller"
+	return 1
+}
+
+rig_path() {
+	local controller disk
+	controller=$(rig_controller "$@") || return
+	for disk in "/sys/class/nvme/$controller"/nvme*n*; do
+		disk=$(sed -E 's/c[0-9]+n/n/' <<<"${disk##*/}") # The disks below a native head have no device nodes.
+		[ -b "/dev/$disk" ] && echo "/dev/$disk" && return
+	done
+	_rig_say "path $1 of host ${2:-1} has no block device"
 	return 1
 }
 
