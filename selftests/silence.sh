@@ -43,7 +43,7 @@ began=$(date +%s%N)
 writes_held "writes are kept" 4 "$a"
 check "the path is stalled" wait_for 10 state_is "$bond" "$a" stalled
 ms=$(ms_since "$began")
-check "no earlier and not much later than stall_ms ($ms ms)" within "$ms" 700 2500
+check "no earlier and not much later than stall_ms ($ms ms)" within "$ms" 700 $((2500 * SLOW))
 path_is "stalled" "$a" last_failure silent
 check "its letter is S" grep -q "^0 65536 bond primary 0 2 ${DEVT[$a]} - S " <(dmsetup status "$bond" | sed 's/^[^0-9]*//')
 check "what was out is called back, and goes elsewhere" wait_for 5 done_in_time
