@@ -473,7 +473,8 @@ static void teller_work(struct work_struct *work)
 
 /*
  * Says it from as many CPUs, and in the context, that the test wants. Timers run in hard
- * interrupts; in threads only with PREEMPT_RT, where hard interrupts take no spinlock.
+ * interrupts; in threads only with PREEMPT_RT, where what runs in hard interrupts takes no
+ * spinlock.
  */
 static void tell_as_set(const struct word *word)
 {
