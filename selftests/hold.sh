@@ -39,9 +39,10 @@ mend() {
 }
 
 insert units=2 || { fail "the test miniport is loaded"; finish; }
-new_bond "2 write_hold_ms:1500 probe_ms:50 primary 0 2 $a 0 $b 0" || { fail "a bond is made"; finish; }
-check_is "write_hold_ms is as set" 1500 "$(cat "${SYS[$bond]}/write_hold_ms")"
-check "the table has it" grep -q " write_hold_ms:1500 " <(dmsetup table "$bond")
+HOLD_MS=$((1500 * SLOW))
+new_bond "3 write_hold_ms:$HOLD_MS probe_ms:50 stall_ms:0 primary 0 2 $a 0 $b 0" || { fail "a bond is made"; finish; }
+check_is "write_hold_ms is as set" $HOLD_MS "$(cat "${SYS[$bond]}/write_hold_ms")"
+check "the table has it" grep -q " write_hold_ms:$HOLD_MS " <(dmsetup table "$bond")
 
 write_block o 7 && write_block o 9
 held_write A 7
@@ -57,7 +58,7 @@ wait "$HELD"
 status=$?
 ms=$(ms_since "$BEGAN")
 check_is "it succeeds" 0 $status
-check "after write_hold_ms ($ms ms)" test "$ms" -ge 1500
+check "after write_hold_ms ($ms ms)" test "$ms" -ge $HOLD_MS
 wait "$behind"
 check_is "so does the one behind it" 0 $?
 check_is "which came last" "B C" "$(read_block 7) $(read_block 9)"
