@@ -37,7 +37,8 @@ $1 == "stall_ms" { stall = $2 / 1000; next }
 		after[$4] = $7
 		where[$4] = name[$3] ", depth " $2
 	}
-	all[$4] += $10
+	if ($3 != "namespace") # There is nothing to be saved.
+		all[$4] += $10
 	wrong[$4] += $11
 	ios[$4] += $12
 	seen[$4] = 1
@@ -55,8 +56,10 @@ function add(over, d, f, who, took, open,    key) {
 function cell(key) {
 	if (!(key in longest))
 		return "-"
+	if (errors[key])
+		return "errors: " errors[key]
 	return (unended[key] ? "> " : "") sprintf(longest[key] < 9.995 ? "%.2f" : "%.1f", longest[key]) \
-		(missed[key] ? "*" : "") (errors[key] ? " (" errors[key] " errors)" : "")
+		(missed[key] ? "*" : "")
 }
 
 function short(what) { print what >shorts }
@@ -97,7 +100,7 @@ END {
 	printf "- The bond must take no longer than the better of the others; less than %.1f s more is no difference.\n", NOISE
 	for (c = 1; c <= devices; c++)
 		if (device[c] in seen)
-			printf "- %s: %d errors, %d verify errors in %d I/Os; the longest I/O from a fault's end until all " \
+			printf "- %s: %d errors with the namespace there, %d verify errors in %d I/Os; the longest I/O from a fault's end until all " \
 				"paths had been back for 3 s took %.2f s (%s).\n", title[device[c]], all[device[c]],
 				wrong[device[c]], ios[device[c]], after[device[c]], where[device[c]]
 	if ("bond" in seen && all["bond"] + wrong["bond"])
