@@ -17,6 +17,9 @@ install: modules_install
 test:
 	@scripts/test.sh
 
+test-debug:
+	@scripts/test.sh --debug
+
 demo:
 	@scripts/demo.sh
 
@@ -29,4 +32,4 @@ check:
 help:
 	@sed 's/^\t//' scripts/help.txt
 
-.PHONY: all modules modules_install install clean test demo bench-failover check help
+.PHONY: all modules modules_install install clean test test-debug demo bench-failover check help

@@ -44,7 +44,7 @@ module! {
     authors: ["The dm-bond authors"],
     description: "dm-bond miniport for iSCSI",
     license: "GPL",
-    alias: ["dm-bond-iscsi", "dm-bond-port-scsi"],
+    alias: ["dm-bond-iscsi", "dm-bond-port-sd_mod"],
 }
 
 /// Where sessions are looked at.

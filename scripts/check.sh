@@ -11,6 +11,10 @@ SOURCE=$KDIR/source
 COPY=$CACHE/check
 FAILED=0
 
+# One at a time.
+exec 9>"$CACHE/.check.lock"
+flock 9
+
 # try <what> <command>...: run a check, and show what it said only if it said something bad.
 try() {
 	local what=$1 log=$CACHE/log/check-$1.log

@@ -3,6 +3,7 @@
 # What "make test" runs: build the module, run the host's tests, then all kselftests in one boot of the stock kernel
 # with the kernel's own checks turned on. TESTS="<name>..." restricts the kselftests, KDIR= names a prepared kernel
 # tree. Ends with one line, "N passed, N failed, N skipped", and fails if anything failed.
+#   test.sh --debug      what "make test-debug" runs: the same, without the host's tests, with the debug kernel
 . "$(dirname "$0")/common.sh"
 . "$TOP/selftests/kernel-log.sh"
 
@@ -73,7 +74,7 @@ kselftests() {
 		[ -x "$TOP/selftests/$test" ] || die "there is no test $test"
 		tests+=("$test")
 	done
-	"$TOP/scripts/vm.sh" --timeout "${TEST_TIMEOUT:-5400}" --append "$CHECKS" -- \
+	"$TOP/scripts/vm.sh" "${VM[@]}" --append "$CHECKS" -- "${SLOW[@]}" \
 		scripts/guest/run-kselftest "$KDIR" "${tests[@]}" | tee "$LOG" || status=$?
 	while read -r verdict what; do
 		case $verdict in
@@ -96,11 +97,21 @@ kselftests() {
 	fi
 }
 
-RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
-KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
+if [ "${1-}" = --debug ]; then
+	KDIR=${KDIR:-$("$TOP/scripts/debug-kernel.sh")}
+	VM=(--kernel "$KDIR" --memory 3G --timeout "${TEST_TIMEOUT:-21600}")
+	# Lockdep says that it gives up where only debug messages show.
+	CHECKS+=" page_poison=1 loglevel=8"
+	SLOW=(env kselftest_override_timeout=3600) # Overrides selftests/settings.
+else
+	RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
+	KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
+	VM=(--timeout "${TEST_TIMEOUT:-5400}")
+	SLOW=()
+fi
 (step "build the module" "$ENTER" -- make modules KDIR="$KDIR") || { failed "the build of the module"; finish; }
 (step "build the test miniport" "$ENTER" -- make -C "$KDIR" M="$TOP/selftests/miniport" modules) ||
 	failed "the build of the test miniport"
-host_tests
+[ "${1-}" = --debug ] || host_tests
 kselftests
 finish

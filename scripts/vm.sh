@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Boot the stock kernel in a virtual machine and run a command there, as root, in this checkout:
-#   vm.sh [--cpus N] [--memory SIZE] [--timeout SECONDS] [--append "<kernel arguments>"]... -- <command>...
+#   vm.sh [--kernel <build tree>] [--cpus N] [--memory SIZE] [--timeout SECONDS] [--append "<kernel arguments>"]...
+#         -- <command>...
+# With --kernel it is the kernel of that build tree, such as scripts/debug-kernel.sh makes, with its modules.
 # The guest's root file system is the Debian 13 root, read-only with overlays in memory; the checkout and the cache
 # are the host's own. The command's output comes out here, the kernel's log goes to $CACHE/log/guest-console.log.
 # The exit status is the command's; 124 after a timeout or a hang, 125 if the guest died before the command ended.
@@ -15,11 +17,13 @@ TIMEOUT=900      # Seconds for everything, the boot included.
 BOOT_LIMIT=180   # Seconds until the command must have started.
 SILENCE_LIMIT=90 # Seconds without a heartbeat until the guest counts as hung.
 # Emulated CPUs may stand still for seconds when the host is busy: neither the clock nor a watchdog should mind.
+TREE=
 APPEND="mitigations=off tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_timeout=60 nvme_core.multipath=N
 	loglevel=7 printk.devkmsg=on"
 
 while [ $# -gt 0 ]; do
 	case $1 in
+	--kernel) TREE=$2 ;;
 	--cpus) CPUS=$2 ;;
 	--memory) MEMORY=$2 ;;
 	--timeout) TIMEOUT=$2 ;;
@@ -33,6 +37,11 @@ done
 
 RELEASE=$(cat /etc/dm-bond-release)
 KERNEL=/usr/lib/modules/$RELEASE/vmlinuz
+if [ -n "$TREE" ]; then
+	RELEASE=$(cat "$TREE/include/config/kernel.release")
+	KERNEL=$TREE/arch/x86/boot/bzImage # Recognized by virtme-ng, which then links the tree's modules.
+	BOOT_LIMIT=600 SILENCE_LIMIT=300   # It may have slow checks built in.
+fi
 LOG=$CACHE/log/guest-console.log
 RUN=$CACHE/guest # What host and guest tell each other.
 

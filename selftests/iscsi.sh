@@ -13,6 +13,7 @@ LIMIT_MS=5000 # Without the miniport it takes the replacement timeout, 120 s, an
 
 path_file() { cat "/sys/block/$BOND/bond/paths/${PATHS[$1]#/dev/}/$2"; }
 path_is() { check_is "path $1: its $2" "$3" "$(path_file "$1" "$2")"; }
+is_bound() { [ "$(path_file 1 miniport) $(path_file 2 miniport)" = "iscsi iscsi" ]; }
 is_state() { [ "$(path_file "$1" state)" = "$2" ]; }
 is_not_state() { ! is_state "$@"; }
 is_busy() { [ "$(path_file "$1" inflight)" -gt 0 ]; }
@@ -28,7 +29,7 @@ load_iscsi() { insmod "$KO"; }
 unload_iscsi() { rm -f "$CONF" && { [ ! -e /sys/module/dm_bond_iscsi ] || rmmod dm_bond_iscsi; }; }
 asked_for() {
 	mkdir -p "${CONF%/*}" &&
-		printf '%s\n' "alias dm_bond_port_scsi dm_bond_iscsi" "install dm_bond_iscsi $1" >"$CONF"
+		printf '%s\n' "alias dm_bond_port_sd_mod dm_bond_iscsi" "install dm_bond_iscsi $1" >"$CONF"
 }
 
 # make_bond [<arguments of path 1> <of path 2>]: sets BOND and BOND_NAME. By default the paths are told nothing.
@@ -94,11 +95,10 @@ done
 check_fails "it does not unload while it is bound" "in use" rmmod dm_bond_iscsi
 remove_dm "$BOND_NAME"
 check "it unloads when the bond is gone" rmmod dm_bond_iscsi
-check "it has the alias that a bond asks for" grep -qx dm-bond-port-scsi <(modinfo -F alias "$KO")
+check "it has the alias that a bond asks for" grep -qx dm-bond-port-sd_mod <(modinfo -F alias "$KO")
 asked_for "insmod $KO"
 make_bond || { fail "a bond that comes later"; finish; }
-path_is 1 miniport iscsi
-path_is 2 miniport iscsi
+check "it is loaded for a bond that comes later" wait_for 10 is_bound
 check_is "the replacement timeouts are untouched" "$BEFORE" "$(timeouts)"
 scratch OTHER 8
 fresh other

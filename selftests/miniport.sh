@@ -377,6 +377,9 @@ check_is "everything is unbound" "0 0" \
 	"$(($(of_ "$a" binds) - $(of_ "$a" unbinds))) $(($(of_ "$b" binds) - $(of_ "$b" unbinds)))"
 
 # Under load. Each round: one path keeps what comes for a moment, then fails, by turns voided and not.
+unsure() { echo $(($(of_ "$a" unsure) + $(of_ "$b" unsure))); }
+# as_many <sent again> <given back undone> <may have been carried out, and sent again all the same>
+as_many() { [ "$1" -ge "$2" ] && [ "$1" -le $(($2 + $3)) ]; }
 rounds() {
 	local i way how
 	for ((i = 0; i < PULLS; i++)); do
@@ -399,7 +402,7 @@ rounds() {
 		set_ "$way" restore path
 		wait_for 5 state_is "$bond" "$way" active || { note "round $i: $how: not back"; return 1; }
 		gone=$(($(requeued) - $1)) given=$(($(undone) - $2))
-		[ "$gone" = "$given" ] || { note "round $i, $how: $given given back undone, $gone sent again"; return 1; }
+		as_many "$gone" "$given" $(($(unsure) - $3)) || { note "round $i, $how: $given given back undone, $gone sent again"; return 1; }
 	done
 }
 new_bond "1 probe_ms:50 static 0 2 $a 0 $b 0"
@@ -407,10 +410,13 @@ load_start miniport "$bond" --size=8M
 sleep 1
 before=$(requeued)
 was=$(undone)
-check "$PULLS failures and restores under load, each with as much sent again as was forgotten" rounds "$before" "$was"
+doubts=$(unsure)
+check "$PULLS failures and restores under load, each with as much sent again as was forgotten" \
+	rounds "$before" "$was" "$doubts"
 load_stop "$PULLS failures and restores" miniport
-check_is "as much was sent again as was given back undone" $(($(undone) - was)) $(($(requeued) - before))
-note "$(($(undone) - was)) in all, of which refused: $(($(of_ "$a" refused) + $(of_ "$b" refused)))"
+again=$(($(requeued) - before)) given=$(($(undone) - was)) doubts=$(($(unsure) - doubts))
+check "as much was sent again ($again) as was given back undone ($given), or but $doubts" as_many "$again" "$given" "$doubts"
+note "of which refused: $(($(of_ "$a" refused) + $(of_ "$b" refused)))"
 check "something was" test $(($(undone) - was)) -ge $((PULLS / 4))
 check_is "nothing is left in flight" "0 0 0" \
 	"$(path_file "$bond" "$a" inflight) $(path_file "$bond" "$b" inflight) $(cat "${SYS[$bond]}/queued")"

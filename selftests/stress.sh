@@ -25,7 +25,7 @@ fi
 WAYS=(admin_down admin_up cable_pull cable_plug) # To pull a cable and to put it back, twice.
 RIG_CONNECT="--reconnect-delay=1 --ctrl-loss-tmo=-1"
 MIB=128
-FEATURES="1 probe_ms:300" # No queueing: with no path left, for a moment, I/O would fail.
+FEATURES="1 probe_ms:50" # So soon that no pull is a flap. No queueing: with no path left, for a moment, I/O would fail.
 
 # bond_up <device 1> <netdev 1> <device 2> <netdev 2>: sets BOND_NAME and BOND (dm-N).
 bond_up() {

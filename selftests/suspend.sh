@@ -31,7 +31,7 @@ ended() {
 }
 # verify <seconds>: writes for so long, and reads back what was written.
 verify() {
-	fio --name=verify --filename="$bond" --rw=randwrite --bs=4k --size=4m --direct=1 --ioengine=io_uring --iodepth=32 \
+	fio --name=verify --filename="$bond" --rw=randwrite --bs=4k --size=4m --direct=1 --verify_state_save=0 --ioengine=io_uring --iodepth=32 \
 		--verify=crc32c --verify_fatal=1 --time_based --runtime="$1"
 }
 dm() { timeout 20 dmsetup "$@"; }

@@ -47,7 +47,10 @@ impl Inner {
 
 impl Bond {
     /// If an I/O has to wait behind a held write: the lock to hold it with, and since when.
-    pub(super) fn must_hold(&self, bio: &Owned<Self>) -> Option<(SpinLockIrqGuard<'_, Inner>, u64)> {
+    pub(super) fn must_hold(
+        &self,
+        bio: &Owned<Self>,
+    ) -> Option<(SpinLockIrqGuard<'_, Inner>, u64)> {
         if !self.holding.load(Relaxed) || bio.writes().is_none() {
             return None;
         }

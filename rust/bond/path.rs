@@ -364,8 +364,7 @@ impl Path {
             return;
         }
         let doubted = this.doubted.xchg(false, Relaxed);
-        if this.has_link()
-            && (Bond::probe_sent(bond, this.number) || (doubted && this.is_in_use()))
+        if this.has_link() && (Bond::probe_sent(bond, this.number) || (doubted && this.is_in_use()))
         {
             let life = this.life();
             this.probed.store(true, Relaxed);

@@ -88,7 +88,7 @@ pub(crate) struct Driver([u8; Self::SIZE]);
 
 impl Driver {
     /// The NUL included.
-    const SIZE: usize = bindings::RUST_CONST_HELPER_MODULE_NAME_LEN as usize;
+    const SIZE: usize = bindings::RUST_CONST_HELPER_MODULE_NAME_LEN;
 
     /// That of this device; `None` if its driver is built into the kernel.
     pub(crate) fn of(device: &BlockDevice) -> Option<Self> {

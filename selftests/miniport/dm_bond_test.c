@@ -23,7 +23,8 @@
  * <device>/bind_error	an errno to refuse to bind with
  *
  * and what it counts: ios (commands that came), held (kept now), voided, refused, aborted (commands
- * given back with an error by abort), aborts (calls of it that were not -EBUSY), renewals, binds,
+ * given back with an error by abort), unsure (commands that were being carried out when others were
+ * voided, and so may have ended after), aborts (calls of it that were not -EBUSY), renewals, binds,
  * unbinds.
  */
 #include <linux/bio.h>
@@ -96,6 +97,8 @@ struct test_device {
 	atomic_t aborted;
 	atomic_t aborts;
 	atomic_t renewals;
+	atomic_t carrying;
+	atomic_t unsure;
 	atomic_t binds;
 	atomic_t unbinds;
 };
@@ -137,6 +140,7 @@ static bool registered;
 
 /* The block devices. */
 
+/* The command was counted as being carried out, with the lock held. */
 static void carry_out(struct test_device *dev, struct bio *bio)
 {
 	u8 *at = dev->medium + (bio->bi_iter.bi_sector << SECTOR_SHIFT);
@@ -146,20 +150,19 @@ static void carry_out(struct test_device *dev, struct bio *bio)
 	switch (bio_op(bio)) {
 	case REQ_OP_READ:
 	case REQ_OP_WRITE:
+		bio_for_each_segment(vec, bio, iter) {
+			if (bio_op(bio) == REQ_OP_READ)
+				memcpy_to_bvec(&vec, (char *)at);
+			else
+				memcpy_from_bvec((char *)at, &vec);
+			at += vec.bv_len;
+		}
 		break;
 	default:
 		bio->bi_status = BLK_STS_NOTSUPP;
-		bio_endio(bio);
-		return;
-	}
-	bio_for_each_segment(vec, bio, iter) {
-		if (bio_op(bio) == REQ_OP_READ)
-			memcpy_to_bvec(&vec, (char *)at);
-		else
-			memcpy_from_bvec((char *)at, &vec);
-		at += vec.bv_len;
 	}
 	bio_endio(bio);
+	atomic_dec(&dev->carrying);
 }
 
 static void test_submit_bio(struct bio *bio)
@@ -175,6 +178,8 @@ static void test_submit_bio(struct bio *bio)
 	if (hold) {
 		bio_list_add(&dev->held, bio);
 		dev->held_count++;
+	} else if (!dead) {
+		atomic_inc(&dev->carrying);
 	}
 	spin_unlock_irqrestore(&dev->lock, flags);
 	if (hold)
@@ -204,6 +209,7 @@ static void release_held(struct test_device *dev)
 	unsigned long flags;
 
 	spin_lock_irqsave(&dev->lock, flags);
+	atomic_add(dev->held_count, &dev->carrying);
 	take_held(dev, &bios);
 	spin_unlock_irqrestore(&dev->lock, flags);
 	while ((bio = bio_list_pop(&bios)))
@@ -409,6 +415,10 @@ static void tell(const struct word *word)
 	if (word->delay_us)
 		udelay(word->delay_us);
 
+	for (i = 0; i < device_count; i++) {
+		if ((word->flags & DM_BOND_VOIDED) && is_meant(word, devices[i]))
+			atomic_add(atomic_read(&devices[i]->carrying), &devices[i]->unsure);
+	}
 	read_lock_irqsave(&binding_lock, flags);
 	list_for_each_entry(binding, &dev->bindings, list) {
 		bool newest = list_is_last(&binding->list, &dev->bindings);
@@ -456,15 +466,16 @@ static void teller_work(struct work_struct *work)
 		return;
 	}
 	init_completion(&teller->done);
-	hrtimer_setup_on_stack(&teller->timer, teller_timer, CLOCK_MONOTONIC,
-			       HRTIMER_MODE_REL_PINNED_HARD);
-	hrtimer_start(&teller->timer, us_to_ktime(100), HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&teller->timer, us_to_ktime(100), HRTIMER_MODE_REL_PINNED);
 	wait_for_completion(&teller->done);
 	hrtimer_cancel(&teller->timer);
-	destroy_hrtimer_on_stack(&teller->timer);
 }
 
-/* Says it from as many CPUs, and in the context, that the test wants. */
+/*
+ * Says it from as many CPUs, and in the context, that the test wants. Timers run in hard
+ * interrupts; in threads only with PREEMPT_RT, where what runs in hard interrupts takes no
+ * spinlock.
+ */
 static void tell_as_set(const struct word *word)
 {
 	struct teller tellers[2];
@@ -479,6 +490,8 @@ static void tell_as_set(const struct word *word)
 		teller->word = word;
 		teller->awaited = &awaited;
 		INIT_WORK_ONSTACK(&teller->work, teller_work);
+		hrtimer_setup_on_stack(&teller->timer, teller_timer, CLOCK_MONOTONIC,
+				       HRTIMER_MODE_REL_PINNED);
 		queue_work_on(cpu, system_percpu_wq, &teller->work);
 		if (count == 2 || !word->dev->twice)
 			break;
@@ -486,6 +499,7 @@ static void tell_as_set(const struct word *word)
 	for (i = 0; i < count; i++) {
 		flush_work(&tellers[i].work);
 		destroy_work_on_stack(&tellers[i].work);
+		destroy_hrtimer_on_stack(&tellers[i].timer);
 	}
 	cpus_read_unlock();
 }
@@ -597,7 +611,7 @@ static int storm_set(void *data, u64 us)
 	hrtimer_cancel(&dev->storm);
 	if (us) {
 		dev->storm_period = us_to_ktime(us);
-		hrtimer_start(&dev->storm, dev->storm_period, HRTIMER_MODE_REL_HARD);
+		hrtimer_start(&dev->storm, dev->storm_period, HRTIMER_MODE_REL);
 	}
 	return 0;
 }
@@ -633,6 +647,7 @@ static void add_files(struct test_device *dev)
 	debugfs_create_atomic_t("ios", 0400, dir, &dev->ios);
 	debugfs_create_atomic_t("voided", 0400, dir, &dev->voided);
 	debugfs_create_atomic_t("refused", 0400, dir, &dev->refused);
+	debugfs_create_atomic_t("unsure", 0400, dir, &dev->unsure);
 	debugfs_create_atomic_t("renewals", 0400, dir, &dev->renewals);
 	debugfs_create_atomic_t("aborted", 0400, dir, &dev->aborted);
 	debugfs_create_atomic_t("aborts", 0400, dir, &dev->aborts);
@@ -658,7 +673,7 @@ static int add_device(unsigned int number)
 	spin_lock_init(&dev->lock);
 	bio_list_init(&dev->held);
 	INIT_LIST_HEAD(&dev->bindings);
-	hrtimer_setup(&dev->storm, storm_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	hrtimer_setup(&dev->storm, storm_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 
 	dev->disk = blk_alloc_disk(&limits, NUMA_NO_NODE);
 	if (IS_ERR(dev->disk)) {
