@@ -6,6 +6,7 @@
 
 BEGIN {
 	NOISE = 0.1 # Seconds by which two runs of the same differ here: a way there and back, and what emulation costs.
+	LINE = "| %-41s | %5s | %-12s | %-12s | %-16s |\n"
 	name["none"] = "no fault"
 	name["admin"] = "adapter set down"
 	name["carrier"] = "carrier lost"
@@ -84,25 +85,25 @@ function judge(over, f, d,    key, c, best, rival, limit) {
 }
 
 END {
-	printf "| %-38s | %5s | %-20s | %-20s | %-20s |\n", "fault", "depth", title["bond"], title["mpath"], title["native"]
-	print "|" dashes(40) "|" dashes(6) ":|" dashes(22) "|" dashes(22) "|" dashes(22) "|"
+	printf LINE, "fault", "depth", title["bond"], title["mpath"], title["native"]
+	print "|" dashes(43) "|" dashes(6) ":|" dashes(14) "|" dashes(14) "|" dashes(18) "|"
 	for (t = 1; t <= transports; t++)
 		for (f = 1; f <= faults; f++)
 			for (d = 1; d <= n; d++) {
 				if (!((transport[t], depth[d], fault[f]) in rows))
 					continue
 				key = transport[t] SUBSEP depth[d] SUBSEP fault[f] SUBSEP
-				printf "| %-38s | %5d | %-20s | %-20s | %-20s |\n", transport[t] ": " name[fault[f]], depth[d],
-					cell(key "bond"), cell(key "mpath"), cell(key "native")
+				printf LINE, transport[t] ": " name[fault[f]], depth[d], cell(key "bond"), cell(key "mpath"),
+					cell(key "native")
 				judge(transport[t], fault[f], depth[d])
 			}
 	print ""
 	printf "- The bond must take no longer than the better of the others; less than %.1f s more is no difference.\n", NOISE
 	for (c = 1; c <= devices; c++)
 		if (device[c] in seen)
-			printf "- %s: %d errors with the namespace there, %d verify errors in %d I/Os; the longest I/O from a fault's end until all " \
-				"paths had been back for 3 s took %.2f s (%s).\n", title[device[c]], all[device[c]],
-				wrong[device[c]], ios[device[c]], after[device[c]], where[device[c]]
+			printf "- %s: %d errors while there was a namespace, %d verify errors in %d I/Os. From a fault's end " \
+				"until all paths had been back for 3 s, the longest I/O took %.2f s (%s).\n", title[device[c]],
+				all[device[c]], wrong[device[c]], ios[device[c]], after[device[c]], where[device[c]]
 	if ("bond" in seen && all["bond"] + wrong["bond"])
 		short("the bond's I/O had " all["bond"] " errors, " wrong["bond"] " verify errors")
 }
