@@ -98,7 +98,7 @@ END {
 				judge(transport[t], fault[f], depth[d])
 			}
 	print ""
-	printf "- The bond must take no longer than the better of the others; less than %.1f s more is no difference.\n", NOISE
+	printf "- The bond must take no longer than the better of the others; %.1f s more is no difference.\n", NOISE
 	for (c = 1; c <= devices; c++)
 		if (device[c] in seen)
 			printf "- %s: %d errors while there was a namespace, %d verify errors in %d I/Os. From a fault's end " \

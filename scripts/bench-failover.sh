@@ -88,9 +88,9 @@ machine() {
 	{ read -r kernel; read -r cpus; read -r by; } <"$OUT/${SECTIONS%% *}/machine" || true # No line for none.
 	cpu=$(sed -n 's/^model name\s*: *//p' /proc/cpuinfo | head -n 1)
 	cat <<-END
-		Longest I/O in seconds, all timers at their defaults; the worst of $REPEAT. Each fault hits one of two paths, for
-		$HOLD s, with iSCSI $ISCSI_HOLD s. Kernel $kernel in a virtual machine with $cpus CPUs (${by:-software emulation}),
-		on $(nproc) cores of $cpu. Commit $(git -C "$TOP" describe --always --dirty).
+		Longest I/O in seconds, all timers at their defaults; the worst of $REPEAT. Each fault hits one of two paths,
+		for $HOLD s, with iSCSI $ISCSI_HOLD s. Kernel $kernel in a virtual machine (${by:-software emulation}) with
+		$cpus CPUs, on $(nproc) cores of $cpu. Commit $(git -C "$TOP" describe --always --dirty).
 
 	END
 }
@@ -103,10 +103,10 @@ notes() {
 		  multipath has no such way. The LUN's disks stay, and its target fails all I/O as write protected.
 		- (2) Of NVMe: reset_controller in sysfs; of iSCSI: sg_reset --target. Each device's own is reset.
 		- The bond: dm-bond-nvme or dm-bond-iscsi, queue_if_no_path, static. dm-multipath: queue_if_no_path, queue_mode
-		  bio, round-robin, and in multipathd's stead a loop that reads from failed paths every second. Native multipath:
-		  iopolicy round-robin; in a boot of its own. The bond and dm-multipath run side by side over the same cables
-		  (veth, 40 ms in each direction) to one nvmet subsystem, or LIO target, each with controllers, or sessions, of
-		  its own.
+		  bio, round-robin, and in multipathd's stead a loop that reads from failed paths every second. Native
+		  multipath: iopolicy round-robin; in a boot of its own. The bond and dm-multipath run side by side over the same
+		  cables (veth, 40 ms in each direction) to one nvmet subsystem, or LIO target, each with controllers, or
+		  sessions, of its own.
 		- The load: fio, random writes of 4 KiB, read back and verified (crc32c).
 	END
 }
