@@ -102,7 +102,7 @@ if [ "${1-}" = --debug ]; then
 	VM=(--kernel "$KDIR" --memory 3G --timeout "${TEST_TIMEOUT:-21600}")
 	# Lockdep says that it gives up where only debug messages show.
 	CHECKS+=" page_poison=1 loglevel=8"
-	SLOW=(env kselftest_override_timeout=3600) # Overrides selftests/settings.
+	SLOW=(env SLOW=4 kselftest_override_timeout=3600) # The latter in place of selftests/settings.
 else
 	RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
 	KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}

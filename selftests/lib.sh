@@ -19,6 +19,7 @@ export DM_DISABLE_UDEV=1 # A guest without udevd: dmsetup makes the nodes in /de
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 . ./kernel-log.sh
 
+: "${SLOW:=1}" # So many times slower than the stock kernel in emulation is what the tests run on.
 TEST=$(basename "$0" .sh)
 MARK="dm-bond-selftests: $TEST $$" # Where in the kernel's log this test began.
 NULLB=/sys/kernel/config/nullb
@@ -149,9 +150,12 @@ remove_scratch() {
 	[ ! -e "$dir" ] || rmdir "$dir"
 }
 
+# pause <seconds>: or longer, where all else takes longer too.
+pause() { sleep "$(awk "BEGIN { print $1 * $SLOW }")"; }
+
 # wait_for <seconds> <command>...: until the command succeeds; fail if it does not in time.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1

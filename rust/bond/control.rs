@@ -141,9 +141,12 @@ impl Bond {
         }
         match time {
             Time::Probe => {
+                let (now, ms) = (self.now(), self.ms(time));
                 for path in &self.paths {
-                    if self.wants_probe(path.number()) {
-                        path.probe_at(self.ms(time));
+                    let watched = &mut self.inner.lock().health[path.number()];
+                    watched.damping.rescale(now, ms);
+                    if watched.health.wants_probe() {
+                        path.probe_at(ms);
                     }
                 }
             }

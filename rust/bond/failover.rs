@@ -131,7 +131,8 @@ impl Bond {
         let path = &this.paths[number];
         let change = Self::change_locked(this, inner, number, |health| health.fail(why));
         if change == Change::Lost && why != Why::Administrator {
-            path.probe_by(inner.features.ms(Time::Probe));
+            // Not when it was to be before it was last taken into use.
+            path.probe_at(inner.features.ms(Time::Probe));
         }
         match why {
             // What is out on a dead link is called back, even if the path had failed before.

@@ -46,6 +46,14 @@ impl Damping {
         self.until = self.until.min(self.soonest);
     }
 
+    /// The time between probes is another one.
+    pub(crate) fn rescale(&mut self, now: u64, probe_ms: u32) {
+        let probe_ms = u64::from(probe_ms);
+        let at_most = |time: u64, delay| time.min(now.saturating_add(delay));
+        self.until = at_most(self.until, Self::delay(self.flaps, probe_ms));
+        self.soonest = at_most(self.soonest, probe_ms);
+    }
+
     /// The path went out of use by a fault.
     pub(crate) fn failed(&mut self, now: u64, probe_ms: u32) {
         let probe_ms = u64::from(probe_ms);

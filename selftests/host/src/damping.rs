@@ -81,6 +81,23 @@ fn a_path_that_is_needed_waits_as_any_other() {
 }
 
 #[test]
+fn another_time_between_probes_counts_at_once() {
+    let (mut damping, mut now) = (Damping::default(), 0);
+    for _ in 0..4 {
+        flap(&mut damping, &mut now, 1);
+    }
+    damping.failed(now, PROBE_MS);
+    assert_eq!(damping.wait(now, false), 8 * PROBE_MS);
+    damping.rescale(now, 10);
+    assert_eq!(
+        (damping.wait(now, false), damping.wait(now, true)),
+        (80, 10)
+    );
+    damping.rescale(now, PROBE_MS);
+    assert_eq!(damping.wait(now, false), 80);
+}
+
+#[test]
 fn the_first_failure_costs_nothing_when_needed_either() {
     let mut damping = Damping::default();
     damping.failed(0, PROBE_MS);
