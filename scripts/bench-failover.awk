@@ -6,6 +6,7 @@
 
 BEGIN {
 	NOISE = 0.1 # Seconds by which two runs of the same differ here: a way there and back, and what emulation costs.
+	LINE = "| %-41s | %5s | %-12s | %-12s | %-16s |\n"
 	name["none"] = "no fault"
 	name["admin"] = "adapter set down"
 	name["carrier"] = "carrier lost"
@@ -37,7 +38,8 @@ $1 == "stall_ms" { stall = $2 / 1000; next }
 		after[$4] = $7
 		where[$4] = name[$3] ", depth " $2
 	}
-	all[$4] += $10
+	if ($3 != "namespace") # There is nothing to be saved.
+		all[$4] += $10
 	wrong[$4] += $11
 	ios[$4] += $12
 	seen[$4] = 1
@@ -55,8 +57,10 @@ function add(over, d, f, who, took, open,    key) {
 function cell(key) {
 	if (!(key in longest))
 		return "-"
+	if (errors[key])
+		return "errors: " errors[key]
 	return (unended[key] ? "> " : "") sprintf(longest[key] < 9.995 ? "%.2f" : "%.1f", longest[key]) \
-		(missed[key] ? "*" : "") (errors[key] ? " (" errors[key] " errors)" : "")
+		(missed[key] ? "*" : "")
 }
 
 function short(what) { print what >shorts }
@@ -81,25 +85,25 @@ function judge(over, f, d,    key, c, best, rival, limit) {
 }
 
 END {
-	printf "| %-38s | %5s | %-20s | %-20s | %-20s |\n", "fault", "depth", title["bond"], title["mpath"], title["native"]
-	print "|" dashes(40) "|" dashes(6) ":|" dashes(22) "|" dashes(22) "|" dashes(22) "|"
+	printf LINE, "fault", "depth", title["bond"], title["mpath"], title["native"]
+	print "|" dashes(43) "|" dashes(6) ":|" dashes(14) "|" dashes(14) "|" dashes(18) "|"
 	for (t = 1; t <= transports; t++)
 		for (f = 1; f <= faults; f++)
 			for (d = 1; d <= n; d++) {
 				if (!((transport[t], depth[d], fault[f]) in rows))
 					continue
 				key = transport[t] SUBSEP depth[d] SUBSEP fault[f] SUBSEP
-				printf "| %-38s | %5d | %-20s | %-20s | %-20s |\n", transport[t] ": " name[fault[f]], depth[d],
-					cell(key "bond"), cell(key "mpath"), cell(key "native")
+				printf LINE, transport[t] ": " name[fault[f]], depth[d], cell(key "bond"), cell(key "mpath"),
+					cell(key "native")
 				judge(transport[t], fault[f], depth[d])
 			}
 	print ""
-	printf "- The bond must take no longer than the better of the others; less than %.1f s more is no difference.\n", NOISE
+	printf "- The bond must take no longer than the better of the others; %.1f s more is no difference.\n", NOISE
 	for (c = 1; c <= devices; c++)
 		if (device[c] in seen)
-			printf "- %s: %d errors, %d verify errors in %d I/Os; the longest I/O from a fault's end until all " \
-				"paths had been back for 3 s took %.2f s (%s).\n", title[device[c]], all[device[c]],
-				wrong[device[c]], ios[device[c]], after[device[c]], where[device[c]]
+			printf "- %s: %d errors while there was a namespace, %d verify errors in %d I/Os. From a fault's end " \
+				"until all paths had been back for 3 s, the longest I/O took %.2f s (%s).\n", title[device[c]],
+				all[device[c]], wrong[device[c]], ios[device[c]], after[device[c]], where[device[c]]
 	if ("bond" in seen && all["bond"] + wrong["bond"])
 		short("the bond's I/O had " all["bond"] " errors, " wrong["bond"] " verify errors")
 }

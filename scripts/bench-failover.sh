@@ -23,6 +23,8 @@ FAULTS=${FAULTS:-admin carrier loss port cable reset namespace}
 REPEAT=${REPEAT:-1}
 HOLD=${HOLD:-12}
 ISCSI_HOLD=${ISCSI_HOLD:-150}
+# The errors after which fio goes on, and the one at which it ends.
+ERRORS="[.jobs[] | .total_err + (if .error == 0 then 0 else 1 end)] | add // 1"
 declare -A APPEND=([native]="nvme_core.multipath=Y nvme_core.iopolicy=round-robin")
 
 # measure <run> <device>: <longest I/O in s> <1: it outlasted the fault> <longest after the fault, what came before its
@@ -72,7 +74,7 @@ results() {
 			rest=${name#*-}
 			for device in bond mpath native; do
 				[ -e "$run/$device.log" ] || continue
-				errors=$("$ENTER" -- jq "[.jobs[] | .total_err] | add // 1" "$run/$device.json" 2>/dev/null || true)
+				errors=$("$ENTER" -- jq "$ERRORS" "$run/$device.json" 2>/dev/null || true)
 				echo "$section ${rest%-*} ${name%%-*} $device $(measure "$run" "$device")" \
 					"$(<"$run/$device.hit") ${errors:-1}" \
 					"$(grep -Ec '^verify: |: verify failed' "$run/$device.errors") $(wc -l <"$run/$device.log")"
@@ -86,9 +88,9 @@ machine() {
 	{ read -r kernel; read -r cpus; read -r by; } <"$OUT/${SECTIONS%% *}/machine" || true # No line for none.
 	cpu=$(sed -n 's/^model name\s*: *//p' /proc/cpuinfo | head -n 1)
 	cat <<-END
-		Longest I/O in seconds, all timers at their defaults; the worst of $REPEAT. Each fault hits one of two paths, for
-		$HOLD s, with iSCSI $ISCSI_HOLD s. Kernel $kernel in a virtual machine with $cpus CPUs (${by:-software emulation}),
-		on $(nproc) cores of $cpu. Commit $(git -C "$TOP" describe --always --dirty).
+		Longest I/O in seconds, all timers at their defaults; the worst of $REPEAT. Each fault hits one of two paths,
+		for $HOLD s, with iSCSI $ISCSI_HOLD s. Kernel $kernel in a virtual machine (${by:-software emulation}) with
+		$cpus CPUs, on $(nproc) cores of $cpu. Commit $(git -C "$TOP" describe --always --dirty).
 
 	END
 }
@@ -98,13 +100,13 @@ notes() {
 		- "> s": the I/O had not ended when the fault did. "*": no I/O of the device came back from the path.
 		- (1) The namespace is gone on all paths at once, and with it their disks; those that come afterwards are other
 		  ones. The bond and dm-multipath, which let I/O wait (queue_if_no_path), are then given a new table. Native
-		  multipath has no such way. The LUN's disks stay.
+		  multipath has no such way. The LUN's disks stay, and its target fails all I/O as write protected.
 		- (2) Of NVMe: reset_controller in sysfs; of iSCSI: sg_reset --target. Each device's own is reset.
 		- The bond: dm-bond-nvme or dm-bond-iscsi, queue_if_no_path, static. dm-multipath: queue_if_no_path, queue_mode
-		  bio, round-robin, and in multipathd's stead a loop that reads from failed paths every second. Native multipath:
-		  iopolicy round-robin; in a boot of its own. The bond and dm-multipath run side by side over the same cables
-		  (veth, 40 ms in each direction) to one nvmet subsystem, or LIO target, each with controllers, or sessions, of
-		  its own.
+		  bio, round-robin, and in multipathd's stead a loop that reads from failed paths every second. Native
+		  multipath: iopolicy round-robin; in a boot of its own. The bond and dm-multipath run side by side over the same
+		  cables (veth, 40 ms in each direction) to one nvmet subsystem, or LIO target, each with controllers, or
+		  sessions, of its own.
 		- The load: fio, random writes of 4 KiB, read back and verified (crc32c).
 	END
 }
