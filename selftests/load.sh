@@ -36,12 +36,18 @@ _load_loop() {
 
 load_running() { [ -e "$LOAD_DIR/$1.pid" ] && [ ! -e "$LOAD_DIR/$1.failed" ]; }
 
+_load_ended() { ! kill -0 "$(cat "$LOAD_DIR/$1.pid")"; }
+
 # fio may print a line before the JSON.
 _load_json() { sed -n '/^{/,$p' "$LOAD_DIR/$1".*.json; }
 
 load_stop() {
 	local what=$1 name=$2 rounds errors
 	touch "$LOAD_DIR/$name.stop"
+	if ! wait_for 120 _load_ended "$name"; then
+		fail "$what: the load ends"
+		return 1
+	fi
 	wait "$(cat "$LOAD_DIR/$name.pid")"
 	rm "$LOAD_DIR/$name.pid"
 	if [ -e "$LOAD_DIR/$name.failed" ]; then
@@ -59,13 +65,14 @@ load_stop() {
 	note "$what: $rounds rounds, $IOS I/Os, the longest took $LONGEST ms"
 }
 
+# What hangs in a device is left to whoever removes that.
 load_stop_all() {
 	local pid
 	for pid in "$LOAD_DIR"/*.pid; do
 		[ -e "$pid" ] || continue
 		touch "${pid%.pid}.stop"
 		pkill -TERM -P "$(cat "$pid")"
-		wait "$(cat "$pid")"
+		wait_for 20 _load_ended "$(basename "$pid" .pid)" || pkill -KILL -P "$(cat "$pid")"
 	done
 	return 0
 }

@@ -30,8 +30,6 @@ pull() {
 	check "I/O goes on after $what" moves
 	"$up" "$i"
 	check "the path is back after $what" wait_for 40 is_state "$i" active
-	# What multipathd would do: dm-multipath takes no path back by itself.
-	dmsetup message "$MULTI_NAME" 0 reinstate_path "${MPATHS[i]}"
 }
 
 # Data moves.
@@ -92,6 +90,11 @@ load_module dm-multipath && load_module dm-round-robin
 check "dm-multipath beside it" dmsetup create "$MULTI_NAME" --table \
 	"0 $SECTORS multipath 3 queue_if_no_path queue_mode bio 0 1 1 round-robin 0 2 1 ${MPATHS[1]} 1 ${MPATHS[2]} 1" ||
 	finish
+
+for path in "${MPATHS[@]:1}"; do
+	multipathd "$MULTI_NAME" "$path" & # dm-multipath takes no path back by itself.
+	at_exit kill $!
+done
 
 # Slow enough cables that there is always I/O on its way when one is pulled: without, a guest's are instant.
 shape 1 40

@@ -10,6 +10,8 @@
 #   cable_pull <i>, cable_plug <i>     the far end goes down and up: our adapter sees the carrier
 #   admin_down <i>, admin_up <i>       our own end goes down and up, by the administrator's hand
 #   shape <i> <Mbit/s>, loss <i> <%>   a slow or a lossy cable, in both directions; 0 mends it; shape before loss
+#   multipathd <name> <path>           in place of that daemon: take a path of a dm-multipath device into use whenever
+#                                      it answers; until killed. One for each path, for a read may wait for long
 #
 # Path i runs from our adapter eth<i>, 10.10.<i>.1, to the controller's port 10.10.<i>.2. The medium is a null_blk
 # that keeps what is written, exported by nvmet over TCP. The timers are NVMe's defaults, unless RIG_CONNECT holds more
@@ -161,6 +163,16 @@ cable_pull() { _rig_far ip link set "far$1" down; }
 cable_plug() { _rig_far ip link set "far$1" up && _rig_neighbours "$1"; }
 admin_down() { ip link set "eth$1" down; }
 admin_up() { ip link set "eth$1" up && _rig_neighbours "$1"; }
+
+multipathd() {
+	local name=$1 path=$2 number
+	number=$(lsblk -ndo MAJ:MIN "$path" | tr -d ' ')
+	while sleep 1; do
+		[[ $(dmsetup status "$name") == *" $number F "* ]] || continue
+		dd if="$path" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null || continue
+		dmsetup message "$name" 0 "reinstate_path $number"
+	done
+}
 
 # Put a queueing discipline on both ends of a cable, or take it off.
 _rig_qdisc() {
