@@ -152,7 +152,7 @@ done
 for value in '\n' x 2 -1 10 1x yellow none '\0' '\xff' "$LONG"; do
 	refuses "$S/queue_if_no_path" "$value" "$EINVAL"
 done
-for value in '\n' x Static 'static primary' 'static\0' dynamic adapter-hash adapter-load '\xff' "$LONG"; do
+for value in '\n' x Static 'static primary' 'static\0' 'dynamic 0' adapter-hash adapter-load '\xff' "$LONG"; do
 	refuses "$S/policy" "$value" "$EINVAL"
 done
 # Not by the path of its device: looking that up could wait for I/O, for which a file in sysfs must not wait.

@@ -3,6 +3,7 @@
 //! One way to the LU: a block device, over an adapter.
 
 use super::{
+    counters::Counters,
     shared::{Claim, Shared},
     Bond,
 };
@@ -16,7 +17,7 @@ use crate::{
     policy::{
         failure,
         health::{State, Why},
-        table::{Dest, Time},
+        table::{Dest, Policy, Time},
     },
 };
 use kernel::{
@@ -44,8 +45,10 @@ pub(crate) struct Path {
     claim: Claim,
     /// A [`State`]: what the bond's lock guards, to be read without it.
     state: Atomic<u32>,
-    /// Its part of the load when all paths are in use, in permille. Written under the bond's lock.
+    /// Its part of the load when all paths are in use, in permille: as it was set, and as its speed
+    /// was measured. Written under the bond's lock.
     share: Atomic<u32>,
+    measured_share: Atomic<u32>,
     counters: Counters,
     /// How often what was out on the path was voided: see [`Trip`](super::io::Trip).
     epoch: Atomic<u32>,
@@ -112,6 +115,7 @@ impl Path {
         let mut buf = [0; 32];
         let name = CString::try_from_fmt(fmt!("{}", device.kernel_name(&mut buf)))?;
         let probe = Probe::new(&device)?;
+        let counters = Counters::new()?;
         let path = Arc::pin_init(
             pin_init!(Self {
                 number,
@@ -122,7 +126,8 @@ impl Path {
                 claim,
                 state: Atomic::new(State::Active as u32),
                 share: Atomic::new(0),
-                counters: Counters::new(),
+                measured_share: Atomic::new(0),
+                counters,
                 epoch: Atomic::new(0),
                 life: Atomic::new(0),
                 port: Atomic::new(0),
@@ -236,22 +241,26 @@ impl Path {
         self.share.load(Relaxed)
     }
 
+    /// The share that counts under a policy.
+    pub(super) fn share_under(&self, policy: Policy) -> u32 {
+        match policy {
+            Policy::Dynamic => self.measured_share.load(Relaxed),
+            _ => self.share(),
+        }
+    }
+
     /// To be called under the bond's lock only.
     pub(super) fn set_share(&self, share: u32) {
         self.share.store(share, Relaxed);
     }
 
-    pub(super) fn is_in_use(&self) -> bool {
-        self.state() == State::Active
+    /// To be called under the bond's lock only.
+    pub(super) fn set_measured_share(&self, share: u32) {
+        self.measured_share.store(share, Relaxed);
     }
 
-    /// The share, 0 if the path is not in use.
-    pub(super) fn share_in_use(&self) -> u32 {
-        if self.is_in_use() {
-            self.share()
-        } else {
-            0
-        }
+    pub(super) fn is_in_use(&self) -> bool {
+        self.state() == State::Active
     }
 
     /// Whether the adapter has its link now; a path that names none is taken to have.
@@ -388,94 +397,5 @@ impl WorkItem<PROBE> for Path {
         if let Some(bond) = this.bond() {
             Self::probe(&this, &bond);
         }
-    }
-}
-
-/// What a path has carried. Kept without a lock; read one by one, so they need not fit each other
-/// to the digit.
-pub(crate) struct Counters {
-    inflight: Atomic<u64>,
-    inflight_bytes: Atomic<u64>,
-    ios: Atomic<u64>,
-    bytes: Atomic<u64>,
-    /// Beside those that moved data.
-    answers: Atomic<u64>,
-    errors: Atomic<u64>,
-    requeued: Atomic<u64>,
-}
-
-impl Counters {
-    fn new() -> Self {
-        Self {
-            inflight: Atomic::new(0),
-            inflight_bytes: Atomic::new(0),
-            ios: Atomic::new(0),
-            bytes: Atomic::new(0),
-            answers: Atomic::new(0),
-            errors: Atomic::new(0),
-            requeued: Atomic::new(0),
-        }
-    }
-
-    /// An I/O was sent.
-    pub(super) fn sent(&self, bytes: u32) {
-        self.inflight.add(1, Relaxed);
-        self.inflight_bytes.add(u64::from(bytes), Relaxed);
-    }
-
-    /// It came back.
-    pub(super) fn returned(&self, bytes: u32) {
-        self.inflight.fetch_sub(1, Relaxed);
-        self.inflight_bytes.fetch_sub(u64::from(bytes), Relaxed);
-    }
-
-    /// It had succeeded.
-    pub(super) fn succeeded(&self, bytes: u32) {
-        self.ios.add(1, Relaxed);
-        self.bytes.add(u64::from(bytes), Relaxed);
-    }
-
-    /// The LU answered, if only to refuse something, or to a probe.
-    pub(super) fn answered(&self) {
-        self.answers.add(1, Relaxed);
-    }
-
-    /// It had failed, by the path's fault.
-    pub(super) fn failed(&self) {
-        self.errors.add(1, Relaxed);
-    }
-
-    /// It is to be sent again.
-    pub(super) fn requeued(&self) {
-        self.requeued.add(1, Relaxed);
-    }
-
-    pub(super) fn inflight(&self) -> u64 {
-        self.inflight.load(Relaxed)
-    }
-
-    pub(crate) fn inflight_bytes(&self) -> u64 {
-        self.inflight_bytes.load(Relaxed)
-    }
-
-    /// How often the LU has answered.
-    pub(super) fn answers(&self) -> u64 {
-        self.ios().wrapping_add(self.answers.load(Relaxed))
-    }
-
-    pub(super) fn ios(&self) -> u64 {
-        self.ios.load(Relaxed)
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Relaxed)
-    }
-
-    pub(super) fn errors(&self) -> u64 {
-        self.errors.load(Relaxed)
-    }
-
-    pub(super) fn requeues(&self) -> u64 {
-        self.requeued.load(Relaxed)
     }
 }

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Which path an I/O takes, how many may be out, and how the shares follow the speeds.
+
+use super::{works, Bond};
+use crate::{
+    kapi::{
+        block::is_plugged,
+        dm::Owned,
+        percpu::Here,
+        time::{jiffies, nanoseconds},
+        trace,
+        workqueue::{enqueue_delayed, rearm},
+    },
+    policy::{
+        choose::{self, Least, Load},
+        health::Why,
+        limit::Answer,
+        quota::{self, Paths},
+        speed,
+        table::{Policy, Time, MAX_PATHS},
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc,
+    },
+    time::msecs_to_jiffies,
+    workqueue::WorkItem,
+};
+
+/// What of an I/O counts when a path is chosen for it.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    bytes: u32,
+    place: u64,
+}
+
+impl Shape {
+    pub(super) fn of(bio: &Owned<Bond>) -> Self {
+        Self {
+            bytes: bio.bytes(),
+            place: bio.place(),
+        }
+    }
+}
+
+/// What is kept with an I/O that is out.
+#[derive(Clone, Copy)]
+pub(super) struct Dispatch {
+    path: u8,
+    /// The CPU that sent it.
+    cpu: u16,
+    /// The commands that the limit counts for it.
+    counted: u32,
+    bytes: u32,
+    /// The path's epoch when it was sent: if that has passed, the I/O was voided, and a success is
+    /// none.
+    pub(super) epoch: u32,
+    /// The path's life in which it was sent: an error that comes back in a later one says nothing
+    /// of the path as it is now, which came back meanwhile and answered a probe.
+    pub(super) life: u32,
+    /// If it is timed, when it was sent, in nanoseconds, and the bytes that were out then. Else 0.
+    sent_at: u64,
+    load: u64,
+}
+
+impl Dispatch {
+    pub(super) fn path(&self) -> usize {
+        self.path.into()
+    }
+}
+
+/// What becomes of an I/O that wants to be sent.
+pub(super) enum Sent {
+    /// It goes its way.
+    Via(Dispatch),
+    /// No path is in use.
+    NoPath,
+    /// As many are out as may be.
+    Full,
+}
+
+/// The paths as a CPU sees them.
+struct View<'a> {
+    bond: &'a Bond,
+    here: &'a Here,
+    /// A bit for each path in use.
+    usable: u64,
+    policy: Policy,
+}
+
+impl View<'_> {
+    /// The share of each path, and what is out on it.
+    fn loads(&self) -> impl Iterator<Item = (u32, Load)> + '_ {
+        (0..self.count()).map(|number| {
+            let out = self.bond.paths[number].counters().out_near(self.here);
+            (self.share(number), out)
+        })
+    }
+}
+
+impl Paths for View<'_> {
+    fn count(&self) -> usize {
+        self.bond.paths.len()
+    }
+
+    fn share(&self, number: usize) -> u32 {
+        match self.usable >> number & 1 {
+            0 => 0,
+            _ => self.bond.paths[number].share_under(self.policy),
+        }
+    }
+
+    fn debt(&self, number: usize) -> &Atomic<i64> {
+        &self.bond.paths[number].counters().lane(self.here).debt
+    }
+
+    fn version(&self) -> u32 {
+        self.bond.version.load(Relaxed)
+    }
+}
+
+impl Bond {
+    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its path
+    /// and counts it. Any context.
+    pub(super) fn send(this: &Arc<Self>, shape: Shape) -> Sent {
+        let here = Here::new();
+        let bytes = shape.bytes;
+        let commands = bytes.div_ceil(this.command_bytes).max(1);
+        let mut answer = this.limit.ask(commands);
+        if answer == Answer::Wait {
+            return Sent::Full;
+        }
+        let Some((number, epoch)) = Self::choose(this, &here, shape) else {
+            if answer == Answer::Counted {
+                this.limit.returned(commands);
+            }
+            return Sent::NoPath;
+        };
+        let path = &this.paths[number];
+        let counters = path.counters();
+        if answer == Answer::Settle {
+            let _guard = this.inner.lock();
+            answer = this.limit.settle(commands, || this.out());
+            if answer == Answer::Wait {
+                return Sent::Full;
+            }
+            counters.sent(&here, bytes);
+        } else {
+            counters.sent(&here, bytes);
+        }
+        let mut dispatch = Dispatch {
+            path: number as u8,
+            cpu: here.cpu() as u16,
+            counted: if answer == Answer::Counted { commands } else { 0 },
+            bytes,
+            epoch,
+            life: path.life(),
+            sent_at: 0,
+            load: 0,
+        };
+        if bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
+            dispatch.sent_at = nanoseconds();
+            dispatch.load = counters.inflight_bytes();
+        }
+        trace::choose(this.events.device(), path.dev(), bytes);
+        Sent::Via(dispatch)
+    }
+
+    /// Takes down that an I/O is back.
+    pub(super) fn returned(this: &Arc<Self>, dispatch: &Dispatch) {
+        if dispatch.counted > 0 {
+            // In this order: see `Limit::settle`.
+            this.limit.returned(dispatch.counted);
+        }
+        let counters = this.paths[dispatch.path()].counters();
+        counters.returned(dispatch.cpu, dispatch.bytes);
+        if this.limit.is_crowded() {
+            this.kick();
+        }
+    }
+
+    /// Takes down that it had succeeded.
+    pub(super) fn succeeded(&self, dispatch: &Dispatch) {
+        let counters = self.paths[dispatch.path()].counters();
+        counters.succeeded(dispatch.cpu, dispatch.bytes);
+        if dispatch.sent_at != 0 {
+            let nanos = nanoseconds().saturating_sub(dispatch.sent_at);
+            counters.timed(dispatch.cpu, dispatch.load, nanos.max(1));
+        }
+    }
+
+    /// How many I/Os are out on all paths, and how many commands they need at most.
+    fn out(&self) -> (u32, u32) {
+        let (mut ios, mut commands) = (0u64, 0u64);
+        for path in &self.paths {
+            let out = path.counters().out();
+            ios += out.commands();
+            commands += out.commands() + out.bytes() / u64::from(self.command_bytes);
+        }
+        let fit = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        (fit(ios), fit(commands))
+    }
+
+    /// Chooses a path that is in use and has its link; a path found without is failed here. With its
+    /// epoch: if that is still its own when the I/O comes back, nothing was voided since the path was
+    /// seen in use. Any context.
+    fn choose(this: &Arc<Self>, here: &Here, shape: Shape) -> Option<(usize, u32)> {
+        // Each round ends the use of a path, but for those that come back meanwhile.
+        for _ in 0..=this.paths.len() {
+            let number = this.pick(here, shape)?;
+            let path = &this.paths[number];
+            // The epoch first: see `Path::told_of_path`.
+            let epoch = path.epoch();
+            if !path.has_link() {
+                Self::fail(this, number, Why::Link);
+            } else if this.is_usable(number) {
+                return Some((number, epoch));
+            }
+        }
+        None
+    }
+
+    /// Chooses a path that is in use, by the policy if no miniport has named one.
+    fn pick(&self, here: &Here, shape: Shape) -> Option<usize> {
+        let policy = self.policy();
+        if let Some(number) = self.preferred() {
+            return Some(number);
+        }
+        if policy == Policy::Primary {
+            return self.carrier();
+        }
+        let view = View {
+            bond: self,
+            here,
+            usable: self.usable.load(Relaxed),
+            policy,
+        };
+        let turn = self.turns.local(here);
+        if let Some(number) = turn.follow(shape.place, shape.bytes, self.command_bytes, is_plugged) {
+            if view.share(number) > 0 {
+                turn.charge(&view, number, shape.bytes);
+                return Some(number);
+            }
+        }
+        let number = match policy {
+            Policy::Dynamic => match choose::least_loaded(view.loads()) {
+                Least::None => return None,
+                Least::Path(number) => number,
+                Least::AllIdle => turn.next(&view, shape.bytes)?,
+            },
+            _ => turn.next(&view, shape.bytes)?,
+        };
+        turn.went(number);
+        Some(number)
+    }
+
+    /// The path that carries all I/O where the primary one does while it lives.
+    pub(super) fn carrier(&self) -> Option<usize> {
+        choose::primary(self.paths.len(), self.primary(), |number| {
+            self.is_usable(number)
+        })
+    }
+
+    /// Whether a path is in use. Any context.
+    pub(super) fn is_usable(&self, number: usize) -> bool {
+        self.usable.load(Relaxed) >> number & 1 != 0
+    }
+
+    /// The path that ioctls and reservations go to: the one that an I/O would take.
+    pub(super) fn path_for_ioctl(this: &Arc<Self>) -> Result<usize> {
+        let shape = Shape {
+            bytes: 0,
+            place: u64::MAX,
+        };
+        let choice = Self::choose(this, &Here::new(), shape).map(|(number, _)| number);
+        choice.ok_or_else(|| this.inner.lock().errno_without_path())
+    }
+
+    /// Lets an I/O wait for the limit.
+    pub(super) fn wait_for_room(this: &Arc<Self>, bio: Owned<Self>) {
+        let mut inner = this.inner.lock();
+        inner.waiting.push(bio);
+        this.crowd();
+    }
+
+    /// There is I/O in the list that waits for the limit. To be called under the bond's lock, under
+    /// which it was put there.
+    pub(super) fn crowd(self: &Arc<Self>) {
+        if self.limit.crowd(|| self.out()) {
+            self.kick();
+        }
+    }
+
+    /// The most commands that may be out: what was set, else what the queues below take, 0 if they
+    /// do not say.
+    pub(super) fn max_commands(&self) -> u32 {
+        match self.limit.most() {
+            0 => {
+                let usable = self.paths.iter().filter(|path| path.is_in_use());
+                usable.fold(0, |sum, path| sum.saturating_add(path.device().depth()))
+            }
+            most => most,
+        }
+    }
+
+    /// The quota of a path in bytes, by its share now; 0 where quotas do not count, or if it is not
+    /// in use.
+    pub(super) fn quota(&self, number: usize) -> u64 {
+        let mut shares = [0; MAX_PATHS];
+        let shares = self.shares_now(&mut shares);
+        let least = shares.iter().copied().filter(|&share| share > 0).min();
+        let (bytes, ios) = self.paths.iter().fold((0, 0), |(bytes, ios), path| {
+            let counters = path.counters();
+            (bytes + counters.bytes(), ios + counters.ios())
+        });
+        let mean = u32::try_from(bytes / ios.max(1)).unwrap_or(u32::MAX);
+        match self.policy() {
+            Policy::Primary => 0,
+            _ => quota::quota(shares[number], mean, least.unwrap_or(1)),
+        }
+    }
+
+    /// A path's speed in bytes a second; 0 if none was measured yet.
+    pub(super) fn speed(&self, number: usize) -> u64 {
+        let meter = self.inner.lock().meters[number];
+        meter.speed().unwrap_or(0)
+    }
+
+    /// Lets the speeds be looked at. Any context.
+    pub(super) fn measure(self: &Arc<Self>) {
+        rearm::<_, { works::MEASURE }>(self, 0);
+    }
+
+    /// Lets the shares follow the speeds.
+    fn look_at_speeds(&self) {
+        let mut shares = [0; MAX_PATHS];
+        let shares = &mut shares[..self.paths.len()];
+        let mut guard = self.inner.lock();
+        for (path, (share, meter)) in self.paths.iter().zip(shares.iter_mut().zip(&mut guard.meters)) {
+            let (moved, nanos) = path.counters().times();
+            meter.pass(moved, nanos);
+            *share = path.share_under(Policy::Dynamic);
+        }
+        if speed::follow(&mut guard.meters, shares) {
+            for (path, share) in self.paths.iter().zip(shares) {
+                path.set_measured_share(*share);
+            }
+            self.shares_changed();
+        }
+    }
+
+    /// Lets all CPUs begin a new round. To be called under the bond's lock only.
+    pub(super) fn shares_changed(&self) {
+        let next = self.version.load(Relaxed).wrapping_add(1);
+        self.version.store(next, Relaxed);
+    }
+}
+
+impl WorkItem<{ works::MEASURE }> for Bond {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        this.look_at_speeds();
+        let interval = msecs_to_jiffies(this.ms(Time::Interval));
+        enqueue_delayed::<_, { works::MEASURE }>(&this, interval);
+    }
+}
