@@ -114,6 +114,11 @@ const char *dm_bond_netdev_name(const struct net_device *dev)
 	return dev->name;
 }
 
+void dm_bond_netdev_copy_name(const struct net_device *dev, char name[IFNAMSIZ])
+{
+	strscpy(name, dev->name, IFNAMSIZ);
+}
+
 bool dm_bond_netdev_link(const struct net_device *dev)
 {
 	return netif_running(dev) && netif_carrier_ok(dev);

@@ -42,6 +42,7 @@ unsigned long dm_bond_jiffies(void);
 int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size);
 struct net_device *dm_bond_netdev_of(void *notifier_info);
 const char *dm_bond_netdev_name(const struct net_device *dev);
+void dm_bond_netdev_copy_name(const struct net_device *dev, char name[IFNAMSIZ]);
 bool dm_bond_netdev_link(const struct net_device *dev);
 void dm_bond_netdev_hold(struct net_device *dev);
 void dm_bond_netdev_put(struct net_device *dev);

@@ -113,7 +113,7 @@ refused "an unknown policy" "$E" set_policy round-robin
 refused "an argument that is none of the policy" "$E" set_policy static interval_ms:50
 refused "an argument that is no number" "$E" set_policy dynamic interval_ms:x
 refused "an argument too many" "$E" set_policy dynamic interval_ms:50 interval_ms:50
-refused "an argument out of its range" "out of range|ERANGE" set_policy dynamic interval_ms:9
+refused "an argument out of its range" "$R" set_policy dynamic interval_ms:9
 refused "a policy with an argument it has not" "$E" set_policy static 5
 refused "set_share without anything" "$E" set_share
 refused "set_share without a share" "$E" set_share "$a"

@@ -41,9 +41,9 @@ refuses() {
 EINVAL="Invalid argument" ERANGE="Numerical result out of range"
 
 files() { (cd "$1" && find . -maxdepth 1 -type f -printf '%f %m\n' | sort | paste -sd' '); }
-check_is "the bond's files" "abort_ms 644 lu_id 444 no_path_timeout_ms 644 policy 644 primary 644 probe_ms 644 queue_if_no_path 644 queued 444 stall_ms 644 write_hold_ms 644" \
+check_is "the bond's files" "abort_ms 644 interval_ms 644 lu_id 444 max_commands 644 no_path_timeout_ms 644 policy 644 primary 644 probe_ms 644 queue_if_no_path 644 queued 444 stall_ms 644 write_hold_ms 644" \
 	"$(files "$S")"
-check_is "a path's files" "bytes 444 damped_ms 444 dest 444 errors 444 failures 444 flaps 444 inflight 444 ios 444 last_failure 444 mean_io_bytes 444 miniport 444 netdev 444 requeued 444 role 444 share 644 state 644" \
+check_is "a path's files" "bytes 444 damped_ms 444 dest 444 errors 444 failures 444 flaps 444 inflight 444 ios 444 last_failure 444 mean_io_bytes 444 miniport 444 netdev 444 quota_bytes 444 requeued 444 role 444 share 644 speed 444 state 644" \
 	"$(files "$A")"
 check_is "an adapter's files" "bytes 444 failures 444 inflight_bytes 444 link 444 paths 444" "$(files "$N")"
 check_is "a directory for every path" "$(printf '%s\n' "${KNAME[$a]}" "${KNAME[$b]}" | sort)" "$(ls "$S/paths")"
@@ -57,6 +57,8 @@ shows "$S/probe_ms" 1000
 shows "$S/abort_ms" 50
 shows "$S/stall_ms" 2000
 shows "$S/write_hold_ms" 0
+shows "$S/interval_ms" 100
+shows "$S/max_commands" 0 # The linear devices have no queues.
 shows "$S/lu_id" ""
 shows "$S/queued" 0
 for file in inflight ios bytes errors requeued failures flaps damped_ms mean_io_bytes; do

@@ -18,24 +18,23 @@ impl Attributes for Arc<Adapter> {
             out.write_str(if adapter.has_link() { "up" } else { "down" })
         }),
         File::read(c"paths", |adapter, out| {
-            out.write_fmt(fmt!("{}", adapter.inner.lock().paths.len()))
+            out.write_fmt(fmt!("{}", adapter.paths.len()))
         }),
         File::read(c"failures", |adapter, out| {
             out.write_fmt(fmt!("{}", adapter.failures.load(Relaxed)))
         }),
         File::read(c"inflight_bytes", |adapter, out| {
-            let inner = adapter.inner.lock();
-            let bytes: u64 = inner
-                .paths
-                .iter()
-                .map(|path| path.counters().inflight_bytes())
-                .sum();
+            let mut bytes = 0u64;
+            adapter.each_path(|path| bytes += path.counters().inflight_bytes());
             out.write_fmt(fmt!("{}", bytes))
         }),
         File::read(c"bytes", |adapter, out| {
+            // Under the lock, so that a path which leaves counts once.
             let inner = adapter.inner.lock();
-            let now = inner.paths.iter().map(|path| path.counters().bytes());
-            out.write_fmt(fmt!("{}", now.fold(inner.bytes_before, u64::wrapping_add)))
+            let mut bytes = inner.bytes_before;
+            adapter.each_path(|path| bytes = bytes.wrapping_add(path.counters().bytes()));
+            drop(inner);
+            out.write_fmt(fmt!("{}", bytes))
         }),
     ];
 }

@@ -12,7 +12,7 @@ mod registry;
 pub(crate) use registry::{Adapters, Lease, Looking};
 
 use crate::{
-    bond::Path,
+    bond::{Path, Roster},
     kapi::netdev::{Name, NetDevice, Slot},
 };
 use kernel::{
@@ -32,14 +32,15 @@ pub(crate) struct Adapter {
     link: AtomicFlag,
     /// How often the link was lost.
     failures: Atomic<u64>,
+    /// The paths over this adapter, of all bonds.
+    #[pin]
+    paths: Roster,
     #[pin]
     inner: SpinLockIrq<Inner>,
 }
 
 struct Inner {
     name: Name,
-    /// The paths over this adapter, of all bonds.
-    paths: KVec<Arc<Path>>,
     /// Bytes moved by paths that are gone.
     bytes_before: u64,
 }
@@ -51,10 +52,8 @@ impl Adapter {
                 netdev: Slot::new(),
                 link: AtomicFlag::new(false),
                 failures: Atomic::new(0),
-                inner <- new_spinlock_irq!(
-                    Inner { name, paths: KVec::new(), bytes_before: 0 },
-                    "Adapter::inner"
-                ),
+                paths <- Roster::new(),
+                inner <- new_spinlock_irq!(Inner { name, bytes_before: 0 }, "Adapter::inner"),
             }),
             GFP_KERNEL,
         )
@@ -80,36 +79,19 @@ impl Adapter {
 
     /// Calls a function with each path over this adapter, of all bonds. It must not sleep. Any
     /// context.
-    pub(crate) fn each_path(&self, mut f: impl FnMut(&Arc<Path>)) {
-        self.inner.lock().paths.iter().for_each(&mut f);
+    pub(crate) fn each_path(&self, f: impl FnMut(&Arc<Path>)) {
+        self.paths.each(f);
     }
 
     /// Lets a path hear of the link. May sleep.
     pub(crate) fn join(&self, path: &Arc<Path>) -> Result {
-        let mut room = KVec::new();
-        loop {
-            let mut inner = self.inner.lock();
-            if inner.paths.len() < room.capacity() {
-                // What moves over fits, for it is one less than there is room for.
-                for other in inner.paths.drain_all() {
-                    let _ = room.push_within_capacity(other);
-                }
-                let _ = room.push_within_capacity(path.clone());
-                core::mem::swap(&mut inner.paths, &mut room);
-                return Ok(());
-            }
-            let needed = inner.paths.len() + 1;
-            drop(inner);
-            room.reserve(needed, GFP_KERNEL)?;
-        }
+        self.paths.join(path)
     }
 
     /// Ends that. When it returns no word of the link is under way to the path.
     pub(crate) fn leave(&self, path: &Arc<Path>) {
         let mut inner = self.inner.lock();
-        let before = inner.paths.len();
-        inner.paths.retain(|other| !Arc::ptr_eq(other, path));
-        if inner.paths.len() < before {
+        if self.paths.leave(path) {
             inner.bytes_before = inner.bytes_before.wrapping_add(path.counters().bytes());
         }
     }

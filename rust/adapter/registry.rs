@@ -125,21 +125,30 @@ impl Adapters {
         Looking(this.clone())
     }
 
-    /// Finds the adapter of this name, or makes it from the network device of this name; `ENODEV`
-    /// if there is neither. May sleep.
+    /// Finds the adapter of the network device of this name, which may be an alternative one, or
+    /// makes it; or, without such a device, finds the adapter that waits for one. `ENODEV` if there
+    /// is neither. May sleep.
     pub(crate) fn get(this: &Arc<Self>, name: &CStr) -> Result<Lease> {
         let _noio = NoIo::new();
         let mut entries = this.entries.lock();
-        let own = Name::new(name)?;
-        let found = entries.iter().position(|entry| entry.adapter.is_named(own));
-        let index = match found {
-            Some(index) => index,
-            None => {
-                // The lookup and the push are one step to `event`: a device that is found is not
-                // yet told as unregistered, and will be, once the lock is free.
-                let dev = NetDevice::by_name(name).ok_or(ENODEV)?;
+        // The lookup and the push are one step to `event`: a device that is found is not yet told as
+        // unregistered or renamed, and will be, once the lock is free.
+        let dev = NetDevice::by_name(name);
+        let own = match &dev {
+            Some(dev) => dev.present_name(),
+            None => Name::new(name)?,
+        };
+        let has = |entry: &Entry| dev.as_deref().is_some_and(|dev| entry.has(dev));
+        let found = entries.iter().position(has).or_else(|| {
+            let waits = |entry: &Entry| entry.is_empty() && entry.adapter.is_named(own);
+            entries.iter().position(waits)
+        });
+        let index = match (found, dev) {
+            (Some(index), _) => index,
+            (None, None) => return Err(ENODEV),
+            (None, Some(dev)) => {
                 let adapter = Adapter::new(own)?;
-                let directory = Directory::new(&this.parent, name, adapter.clone())?;
+                let directory = Directory::new(&this.parent, own.as_cstr(), adapter.clone())?;
                 adapter.link.store(dev.has_link(), Relaxed);
                 adapter.netdev.set(Some(dev));
                 entries.push(

@@ -172,7 +172,9 @@ impl Bond {
                 return bio.done(status);
             }
             Verdict::Lu => {
-                counters.answered();
+                if failure::is_word_of_lu(status.code()) {
+                    counters.answered();
+                }
                 return bio.done(status);
             }
             Verdict::Busy => bio.data().waits += 1,

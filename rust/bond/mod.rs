@@ -14,6 +14,7 @@
 //! | [`io`] | the way of an I/O |
 //! | [`path`] | one way to the LU |
 //! | [`port`] | a path and its miniport |
+//! | [`roster`] | paths that are to be told something |
 //! | [`shared`] | what all bonds share |
 //! | [`silence`] | paths that fall silent |
 //!
@@ -39,10 +40,12 @@ mod hold;
 mod io;
 mod path;
 mod port;
+mod roster;
 mod shared;
 mod silence;
 
 pub(crate) use path::Path;
+pub(crate) use roster::Roster;
 pub(crate) use shared::Shared;
 
 use crate::{

@@ -12,7 +12,7 @@ use crate::{
     kapi::{
         block::{BlockDevice, DevT, Probe},
         miniport::Binding,
-        workqueue::{enqueue_delayed, rearm, stop_delayed},
+        workqueue::{disable_delayed, enqueue_delayed, rearm, stop_delayed},
     },
     policy::{
         failure,
@@ -81,8 +81,10 @@ pub(crate) struct Path {
     abort_work: DelayedWork<Path, ABORT>,
 }
 
-/// For how many turns of 20 ms a probe that is out is waited for before it is called back.
-const ABORT_AFTER: u32 = 50;
+/// For how many turns of 20 ms a probe that is out is waited for before it is called back: one of a
+/// path that is in use, or is not.
+const PATIENCE: u32 = 250;
+const IMPATIENCE: u32 = 50;
 
 /// The number of the work that probes a path.
 pub(super) const PROBE: u64 = 0;
@@ -298,16 +300,16 @@ impl Path {
         // From now on there is no bond to be told anything, or to be probed for.
         let bond = this.bond.lock().take();
         drop(bond);
-        if let Some(adapter) = this.adapter() {
-            adapter.leave(this);
-        }
+        disable_delayed::<_, PROBE>(this);
         // A probe may be out for as long as the driver below takes, unless it can be called back;
-        // who waits for it in short turns does not look hung.
+        // who waits for it in short turns does not look hung. The device of a path in use may be one
+        // of a new table's too, which would lose its session.
         let mut turns = 0;
         while this.probe.try_lock().is_none() {
             fsleep(Delta::from_millis(20));
             turns += 1;
-            if turns == ABORT_AFTER && !this.is_in_use() {
+            let patience = if this.is_in_use() { PATIENCE } else { IMPATIENCE };
+            if turns % patience == 0 {
                 this.abort_at_end();
             }
         }
@@ -315,6 +317,10 @@ impl Path {
         // Stops what a miniport is asked, then the miniport.
         stop_delayed::<_, ABORT>(this);
         this.shared().miniports().leave(this);
+        // Nobody binds now, who could let the path join an adapter.
+        if let Some(adapter) = this.adapter() {
+            adapter.leave(this);
+        }
     }
 
     pub(super) fn bond(&self) -> Option<Arc<Bond>> {

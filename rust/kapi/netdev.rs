@@ -62,6 +62,14 @@ impl NetDevice {
         unsafe { bindings::dm_bond_netdev_link(self.0.get()) }
     }
 
+    /// The device's present name, which may be another one soon. May sleep.
+    pub(crate) fn present_name(&self) -> Name {
+        let mut name = [0u8; Name::SIZE];
+        // SAFETY: The device is valid, and the place has the size of a name, which the callee ends.
+        unsafe { bindings::dm_bond_netdev_copy_name(self.0.get(), name.as_mut_ptr().cast()) };
+        Name(name)
+    }
+
     /// Whether this is the same device as the other.
     pub(crate) fn is(&self, other: &Self) -> bool {
         core::ptr::eq(self, other)

@@ -60,7 +60,9 @@ struct dm_bond_miniport {
 
 /*
  * All paths over the same adapter, of all bonds, are meant; with DM_BOND_VOIDED the commands of
- * those of them that this miniport is bound to.
+ * those of them that this miniport is bound to. Of a path whose network device is not known (from
+ * @netdev or the table line) only the path itself fails; and the commands of all paths of that kind
+ * that the miniport is bound to are taken for voided.
  */
 #define DM_BOND_ADAPTER		BIT(0)
 /*

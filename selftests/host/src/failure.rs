@@ -97,3 +97,15 @@ fn errors_have_names() {
         assert_eq!(name(status), expected, "status {status}");
     }
 }
+
+/// Else a path would seem to answer as long as its driver refuses to wait for it.
+#[test]
+fn what_a_driver_says_by_itself_is_no_word_of_the_lu() {
+    for code in [status::AGAIN, status::INVAL, status::NOTSUPP] {
+        assert_eq!(judge(code), Verdict::Lu);
+        assert!(!is_word_of_lu(code), "{code}");
+    }
+    for code in [status::MEDIUM, status::TARGET, status::NOSPC, status::RESV_CONFLICT] {
+        assert!(is_word_of_lu(code), "{code}");
+    }
+}
