@@ -52,7 +52,7 @@ second_namespace_down() { [ ! -e "$NS2" ] || rmdir "$NS2"; }
 
 table() { echo "0 $SECTORS bond 0 static 0 2 ${PATHS[1]} 1 netdev:eth1 ${1-${PATHS[2]}} 1 netdev:eth2"; }
 
-need fio nvme ip jq bc veth nvmet-tcp nvme-tcp null_blk
+need fio nvme ip jq bc veth nvmet-tcp nvme-tcp null_blk sch_netem
 [ "$(cat /sys/module/nvme_core/parameters/multipath)" = N ] || skip_all "needs nvme_core.multipath=N"
 load_bond
 at_exit rig_down

@@ -240,4 +240,10 @@ check "who read something (${count_one:-none}, ${count_two:-none})" test "${coun
 check "a file held open over the removal is no harm" bash -c '
 	dmsetup create "$1" --table "$2" && exec 3<"$3" && dmsetup remove "$1" && ! cat <&3' - \
 	"${bond#/dev/mapper/}" "0 131072 bond 0 static 0 1 $a 0" "$S/policy"
+
+# A network device by another name of its: one adapter all the same.
+ip link property add dev "$net" altname dmb-sysfs-alt
+make_bond bond "0 static 0 2 $a 1 netdev:dmb-sysfs-alt $b 1 netdev:$net"
+check_is "both names are one adapter's" "2 $net" "$(cat "$N/paths") $(basename -a /sys/module/dm_bond/adapters/*)"
+check_is "whose own name is told" "$net $net" "$(cat "${SYS[$bond]}/paths/"*/netdev | xargs)"
 finish

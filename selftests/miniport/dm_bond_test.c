@@ -21,6 +21,9 @@
  *			interrupt, every so many microseconds; 0 to stop
  * <device>/busy	how often abort is to say -EBUSY first
  * <device>/bind_error	an errno to refuse to bind with
+ * <device>/bind_word	say first that the path failed
+ * <device>/bind_ms	how long bind is to take
+ * <device>/nameless	do not tell the network device
  *
  * and what it counts: ios (commands that came), held (kept now), voided, refused, aborted (commands
  * given back with an error by abort), unsure (commands that were being carried out when others were
@@ -85,6 +88,9 @@ struct test_device {
 	bool from_irq;
 	bool twice;
 	u32 bind_error;
+	bool bind_word;
+	u32 bind_ms;
+	bool nameless;
 	atomic_t busy;
 	/* Serialised by the file's user. */
 	struct hrtimer storm;
@@ -256,6 +262,9 @@ static int test_bind(struct block_device *bdev, struct dm_bond_path *path, void 
 
 	if (bdev->bd_disk->fops != &test_fops)
 		return -ENODEV;
+	msleep(dev->bind_ms);
+	if (dev->bind_word)
+		dm_bond_path_failed(path, 0, NULL);
 	if (dev->bind_error)
 		return -(int)dev->bind_error;
 	binding = kzalloc_obj(*binding);
@@ -287,7 +296,7 @@ static int test_netdev(void *data, char name[IFNAMSIZ])
 {
 	struct binding *binding = data;
 
-	if (!binding->dev->netdev)
+	if (!binding->dev->netdev || binding->dev->nameless)
 		return -ENODATA;
 	strscpy(name, binding->dev->netdev, IFNAMSIZ);
 	return 0;
@@ -643,6 +652,9 @@ static void add_files(struct test_device *dev)
 	debugfs_create_bool("twice", 0600, dir, &dev->twice);
 	debugfs_create_atomic_t("busy", 0600, dir, &dev->busy);
 	debugfs_create_u32("bind_error", 0600, dir, &dev->bind_error);
+	debugfs_create_bool("bind_word", 0600, dir, &dev->bind_word);
+	debugfs_create_u32("bind_ms", 0600, dir, &dev->bind_ms);
+	debugfs_create_bool("nameless", 0600, dir, &dev->nameless);
 	debugfs_create_u32("held", 0400, dir, &dev->held_count);
 	debugfs_create_atomic_t("ios", 0400, dir, &dev->ios);
 	debugfs_create_atomic_t("voided", 0400, dir, &dev->voided);
