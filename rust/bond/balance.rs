@@ -193,6 +193,12 @@ impl Bond {
         }
     }
 
+    /// Takes down that it was not sent, so that its quota is not used: it comes again.
+    pub(super) fn refused(&self, dispatch: &Dispatch) {
+        let counters = self.paths[dispatch.path()].counters();
+        counters.refund(dispatch.cpu, dispatch.bytes);
+    }
+
     /// How many I/Os are out on all paths, and how many commands they need at most.
     fn out(&self) -> (u32, u32) {
         let (mut ios, mut commands) = (0u64, 0u64);

@@ -88,6 +88,13 @@ impl Counters {
         }
     }
 
+    /// It was refused on the way: its bytes count for no quota.
+    pub(super) fn refund(&self, cpu: u16, bytes: u32) {
+        if let Some(lane) = self.lanes.of(cpu.into()) {
+            lane.debt.add(i64::from(bytes), Relaxed);
+        }
+    }
+
     /// Whether a command that is sent now is to be timed: the first one at each time `now`.
     pub(super) fn is_to_be_timed(&self, here: &Here, now: u64) -> bool {
         let timed = &self.lane(here).timed;

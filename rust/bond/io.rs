@@ -174,6 +174,8 @@ impl Bond {
             Verdict::Lu => {
                 if failure::is_word_of_lu(status.code()) {
                     counters.answered();
+                } else {
+                    this.refused(&dispatch);
                 }
                 return bio.done(status);
             }

@@ -29,7 +29,8 @@ pub(crate) trait Paths {
     fn count(&self) -> usize;
     /// The share of one, in permille; 0 if it is not to be used.
     fn share(&self, number: usize) -> u32;
-    /// The bytes that this CPU has sent down it beyond its quota, below zero; or 0.
+    /// The bytes that this CPU has sent down it beyond its quotas, below zero; above it, those that
+    /// came back unsent. That is kept with the path, to be changed by whoever gets them.
     fn debt(&self, number: usize) -> &Atomic<i64>;
     /// Changes when shares were changed: then a new round begins.
     fn version(&self) -> u32;
@@ -82,7 +83,8 @@ impl Turn {
                 self.restart(paths);
                 number = paths.count() - 1;
             } else {
-                paths.debt(number).store(left.min(0), Relaxed);
+                let debt = paths.debt(number);
+                debt.store(debt.load(Relaxed) + left.min(0), Relaxed);
             }
             (number, left) = self.advance(paths, number)?;
             self.path.store(number as u32, Relaxed);
@@ -134,7 +136,7 @@ impl Turn {
             for number in 0..count {
                 let quota = self.unit.load(Relaxed) * i64::from(paths.share(number));
                 let debt = paths.debt(number);
-                debt.store((debt.load(Relaxed) + rounds * quota).min(0), Relaxed);
+                debt.store(debt.load(Relaxed) + rounds * quota, Relaxed);
             }
         }
         // Whoever had paid is found in the second pass, but for shares that change meanwhile.

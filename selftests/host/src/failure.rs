@@ -3,7 +3,7 @@
 //! Whose fault an error is. The numbers are written out here, as in `include/linux/blk_types.h`, to
 //! check the names.
 
-use crate::policy::failure::{is_answer, is_hopeless, judge, name, Verdict};
+use crate::policy::failure::{is_answer, is_hopeless, is_word_of_lu, judge, name, status, Verdict};
 
 /// What `blk_path_error()` says of a status.
 fn blk_path_error(status: u8) -> bool {

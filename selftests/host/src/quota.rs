@@ -221,3 +221,20 @@ fn extremes_do_not_overflow() {
         turn.charge(&paths, 1, u32::MAX);
     }
 }
+
+/// What was refused and comes again is charged once, whichever path it goes to then.
+#[test]
+fn what_was_not_sent_is_given_back() {
+    let (turn, paths) = (Turn::new(), Some_::new(&[800, 200]));
+    let mut sent = [0u64; 2];
+    for n in 0..1000 {
+        let bytes = if n % 3 == 0 { 262_144 } else { 4096 };
+        if bytes > 4096 {
+            let refused = turn.next(&paths, bytes).unwrap();
+            paths.debts[refused].fetch_add(i64::from(bytes), Relaxed);
+        }
+        sent[turn.next(&paths, bytes).unwrap()] += u64::from(bytes);
+    }
+    let off = sent[0] as f64 - (sent[0] + sent[1]) as f64 * 0.8;
+    assert!(off.abs() <= 600_000.0, "{sent:?}");
+}
