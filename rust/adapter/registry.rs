@@ -2,7 +2,7 @@
 
 //! The adapters that there are, and what the kernel tells of their network devices.
 
-use super::{attributes::AdapterDirectory, Adapter};
+use super::{attributes::AdapterDirectory, Adapter, Team};
 use crate::kapi::{
     mm::NoIo,
     netdev::{Event, Name, NetDevice, Notified, Watcher},
@@ -12,7 +12,11 @@ use crate::kapi::{
 use kernel::{
     impl_has_delayed_work, new_delayed_work, new_mutex,
     prelude::*,
-    sync::{aref::ARef, atomic::Relaxed, Arc, Mutex},
+    sync::{
+        aref::ARef,
+        atomic::{Atomic, Relaxed},
+        Arc, Mutex,
+    },
     time::msecs_to_jiffies,
     workqueue::{DelayedWork, WorkItem},
 };
@@ -25,7 +29,12 @@ use kernel::{
 pub(crate) struct Adapters {
     #[pin]
     entries: Mutex<KVec<Entry>>,
-    queue: OwnedQueue,
+    /// The teams that there are, and of how many bonds.
+    #[pin]
+    pub(super) teams: Mutex<KVec<(Arc<Team>, usize)>>,
+    pub(super) queue: OwnedQueue,
+    /// Counts the looks.
+    looks: Atomic<u32>,
     /// Looks at the links, as long as there are adapters.
     #[pin]
     look: DelayedWork<Adapters>,
@@ -36,6 +45,8 @@ pub(crate) struct Adapters {
 /// How often the links are looked at, in milliseconds: the kernel tells of a carrier that is lost
 /// up to a second late.
 const LOOK_MS: u32 = 25;
+/// In one of so many looks speeds are measured.
+const MEASURE: u32 = 4;
 
 impl_has_delayed_work! {
     impl HasDelayedWork<Self> for Adapters { self.look }
@@ -61,6 +72,12 @@ impl WorkItem for Adapters {
         if !entries.is_empty() {
             enqueue_delayed(&this, msecs_to_jiffies(LOOK_MS));
         }
+        drop(entries);
+        if this.looks.fetch_add(1u32, Relaxed) % MEASURE == 0 {
+            for (team, _) in &*this.teams.lock() {
+                team.measure();
+            }
+        }
     }
 }
 
@@ -84,6 +101,12 @@ struct Entry {
 pub(crate) struct Lease {
     adapters: Arc<Adapters>,
     adapter: Arc<Adapter>,
+}
+
+impl Lease {
+    pub(crate) fn adapter(&self) -> &Arc<Adapter> {
+        &self.adapter
+    }
 }
 
 impl core::ops::Deref for Lease {
@@ -113,6 +136,8 @@ impl Adapters {
             try_pin_init!(Self {
                 parent,
                 entries <- new_mutex!(KVec::new(), "Adapters::entries"),
+                teams <- new_mutex!(KVec::new(), "Adapters::teams"),
+                looks: Atomic::new(0),
                 queue: OwnedQueue::new(c"dm_bond_link", true)?,
                 look <- new_delayed_work!("Adapters::look"),
             }),

@@ -2,8 +2,9 @@
 
 //! Which path an I/O takes, how many may be out, and how the shares follow the speeds.
 
-use super::{works, Bond};
+use super::{works, Bond, Counters, Inner, Path};
 use crate::{
+    adapter::Adapter,
     kapi::{
         block::is_plugged,
         dm::Owned,
@@ -14,11 +15,12 @@ use crate::{
     },
     policy::{
         choose::{self, Least, Load},
+        hash::{Bid, Bidder},
         health::Why,
         limit::Answer,
         quota::{self, Paths},
         speed,
-        table::{Policy, Time, MAX_PATHS},
+        table::{Dest, Policy, Time, MAX_PATHS},
     },
 };
 use kernel::{
@@ -34,8 +36,9 @@ use kernel::{
 /// What of an I/O counts when a path is chosen for it.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
-    bytes: u32,
+    pub(super) bytes: u32,
     place: u64,
+    pub(super) writes: bool,
 }
 
 impl Shape {
@@ -43,6 +46,7 @@ impl Shape {
         Self {
             bytes: bio.bytes(),
             place: bio.place(),
+            writes: bio.writes().is_some(),
         }
     }
 }
@@ -62,9 +66,13 @@ pub(super) struct Dispatch {
     /// The path's life in which it was sent: an error that comes back in a later one says nothing
     /// of the path as it is now, which came back meanwhile and answered a probe.
     pub(super) life: u32,
-    /// If it is timed, when it was sent, in nanoseconds, and the bytes that were out then. Else 0.
+    /// It counts for its adapter too.
+    teamed: bool,
+    /// If it is timed, when it was sent, in nanoseconds, and the bytes that were out then, on the
+    /// path and over its adapter. Else 0.
     sent_at: u64,
     load: u64,
+    adapter_load: u64,
 }
 
 impl Dispatch {
@@ -84,21 +92,39 @@ pub(super) enum Sent {
 }
 
 /// The paths as a CPU sees them.
-struct View<'a> {
+pub(super) struct View<'a> {
     bond: &'a Bond,
-    here: &'a Here,
-    /// A bit for each path in use.
-    usable: u64,
+    pub(super) here: &'a Here,
+    /// A bit for each path that may be chosen.
+    pub(super) usable: u64,
     policy: Policy,
 }
 
 impl View<'_> {
-    /// The share of each path, and what is out on it.
+    /// The share of each path, and what is out on it; or over its adapter, by whichever bond, where
+    /// it is the adapters that balance.
     fn loads(&self) -> impl Iterator<Item = (u32, Load)> + '_ {
         (0..self.count()).map(|number| {
-            let out = self.bond.paths[number].counters().out_near(self.here);
-            (self.share(number), out)
+            let path = &self.bond.paths[number];
+            let counters = match (self.policy, path.adapter()) {
+                (Policy::AdapterLoad, Some(adapter)) => adapter.traffic(),
+                _ => path.counters(),
+            };
+            (self.share(number), counters.out_near(self.here))
         })
+    }
+
+    /// Of the paths over the adapter of this one, the one that has the least out.
+    fn twin(&self, number: usize) -> usize {
+        if self.policy != Policy::AdapterLoad || self.bond.each_has_its_adapter() {
+            return number;
+        }
+        let paths = &self.bond.paths;
+        let adapter = |number: usize| paths[number].adapter().map(core::ptr::from_ref);
+        (0..self.count())
+            .filter(|&other| self.share(other) > 0 && adapter(other) == adapter(number))
+            .min_by_key(|&other| paths[other].counters().out_near(self.here).bytes())
+            .unwrap_or(number)
     }
 }
 
@@ -159,12 +185,20 @@ impl Bond {
             bytes,
             epoch,
             life: path.life(),
+            teamed: false,
             sent_at: 0,
             load: 0,
+            adapter_load: 0,
         };
+        let adapter = path.adapter().filter(|adapter| adapter.is_teamed());
+        if let Some(adapter) = adapter {
+            adapter.traffic().sent(&here, bytes);
+            dispatch.teamed = true;
+        }
         if bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
             dispatch.sent_at = nanoseconds();
             dispatch.load = counters.inflight_bytes();
+            dispatch.adapter_load = adapter.map_or(0, |own| own.traffic().inflight_bytes());
         }
         trace::choose(this.events.device(), path.dev(), bytes);
         Sent::Via(dispatch)
@@ -178,6 +212,9 @@ impl Bond {
         }
         let counters = this.paths[dispatch.path()].counters();
         counters.returned(dispatch.cpu, dispatch.bytes);
+        if let Some(traffic) = this.traffic_of(dispatch) {
+            traffic.returned(dispatch.cpu, dispatch.bytes);
+        }
         if this.limit.is_crowded() {
             this.kick();
         }
@@ -190,7 +227,16 @@ impl Bond {
         if dispatch.sent_at != 0 {
             let nanos = nanoseconds().saturating_sub(dispatch.sent_at);
             counters.timed(dispatch.cpu, dispatch.load, nanos.max(1));
+            if let Some(traffic) = self.traffic_of(dispatch) {
+                traffic.timed(dispatch.cpu, dispatch.adapter_load, nanos.max(1));
+            }
         }
+    }
+
+    /// The traffic of its adapter, if it was counted there.
+    fn traffic_of(&self, dispatch: &Dispatch) -> Option<&Counters> {
+        let adapter = self.paths[dispatch.path()].adapter();
+        adapter.filter(|_| dispatch.teamed).map(Adapter::traffic)
     }
 
     /// Takes down that it was not sent, so that its quota is not used: it comes again.
@@ -239,26 +285,49 @@ impl Bond {
         if policy == Policy::Primary {
             return self.carrier();
         }
-        let view = View {
+        let mut view = View {
             bond: self,
             here,
             usable: self.usable.load(Relaxed),
             policy,
         };
-        let turn = self.turns.local(here);
+        let primary = match self.team.as_ref() {
+            Some(team) if policy.is_adapters() => team.receive(here),
+            _ => None,
+        };
+        let number = match primary.and_then(|_| self.offloaded(&view, shape)) {
+            Some(number) => number,
+            None => {
+                let won = view.usable & self.winners.load(Relaxed);
+                if policy == Policy::AdapterHash && won != 0 {
+                    view.usable = won;
+                }
+                self.pick_by_share(&view, shape)?
+            }
+        };
+        if let (Some(primary), Some(adapter)) = (primary, self.paths[number].adapter()) {
+            if !core::ptr::eq(primary, adapter) {
+                primary.forward(here);
+            }
+        }
+        Some(number)
+    }
+
+    fn pick_by_share(&self, view: &View<'_>, shape: Shape) -> Option<usize> {
+        let turn = self.turns.local(view.here);
         if let Some(number) = turn.follow(shape.place, shape.bytes, self.command_bytes, is_plugged) {
             if view.share(number) > 0 {
-                turn.charge(&view, number, shape.bytes);
+                turn.charge(view, number, shape.bytes);
                 return Some(number);
             }
         }
-        let number = match policy {
-            Policy::Dynamic => match choose::least_loaded(view.loads()) {
+        let number = match view.policy {
+            Policy::Dynamic | Policy::AdapterLoad => match choose::least_loaded(view.loads()) {
                 Least::None => return None,
-                Least::Path(number) => number,
-                Least::AllIdle => turn.next(&view, shape.bytes)?,
+                Least::Path(number) => view.twin(number),
+                Least::AllIdle => turn.next(view, shape.bytes)?,
             },
-            _ => turn.next(&view, shape.bytes)?,
+            _ => turn.next(view, shape.bytes)?,
         };
         turn.went(number);
         Some(number)
@@ -281,6 +350,7 @@ impl Bond {
         let shape = Shape {
             bytes: 0,
             place: u64::MAX,
+            writes: false,
         };
         let choice = Self::choose(this, &Here::new(), shape).map(|(number, _)| number);
         choice.ok_or_else(|| this.inner.lock().errno_without_path())
@@ -355,14 +425,50 @@ impl Bond {
             for (path, share) in self.paths.iter().zip(shares) {
                 path.set_measured_share(*share);
             }
-            self.shares_changed();
+            self.shares_changed(&guard);
         }
     }
 
-    /// Lets all CPUs begin a new round. To be called under the bond's lock only.
-    pub(super) fn shares_changed(&self) {
+    /// Lets all CPUs begin a new round, and the addresses be bid for again.
+    pub(super) fn shares_changed(&self, _locked: &Inner) {
         let next = self.version.load(Relaxed).wrapping_add(1);
         self.version.store(next, Relaxed);
+        self.auction();
+    }
+
+    /// Finds out which paths win the addresses that they lead to. To be called under the bond's lock
+    /// only.
+    pub(super) fn auction(&self) {
+        let bid = |path: &Path| {
+            let (dest, adapter) = (path.dest()?, path.adapter()?);
+            let name = adapter.key().to_bytes();
+            let weight = path.share();
+            Some((dest, Bid::new(&dest, Bidder { name, weight })))
+        };
+        let mut winners = 0u64;
+        let mut best: [Option<(Dest, Bid)>; MAX_PATHS] = [None; MAX_PATHS];
+        if self.policy() != Policy::AdapterHash {
+            return self.winners.store(0, Relaxed);
+        }
+        for (number, path) in self.paths.iter().enumerate() {
+            if self.is_usable(number) {
+                best[number] = bid(path);
+            }
+        }
+        for (number, own) in best.iter().enumerate() {
+            let Some((dest, own)) = own else { continue };
+            let beaten = best.iter().enumerate().any(|(other, rival)| match rival {
+                Some((same, rival)) if same == dest && other != number => {
+                    // Of two equal bids the first one counts.
+                    rival.beats(*own) || (other < number && !own.beats(*rival))
+                }
+                _ => false,
+            });
+            if !beaten {
+                winners |= 1 << number;
+            }
+        }
+        self.winners.store(winners, Relaxed);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
         dm::{Args, BioList, Refusal, Table},
         percpu::PerCpu,
         ratelimit::RateLimit,
+        rcu,
         workqueue::{stop, stop_delayed},
     },
     policy::{
@@ -32,7 +33,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{Atomic, AtomicFlag},
-        Arc,
+        Arc, SetOnce,
     },
     time::Instant,
 };
@@ -130,6 +131,10 @@ impl Bond {
                 turns,
                 version: Atomic::new(0),
                 limit: Limit::new(head.features.max_commands()),
+                team: SetOnce::new(),
+                winners: Atomic::new(0),
+                offload: rcu::Slot::new(),
+                chooser <- new_mutex!(true, "Bond::chooser"),
                 command_bytes: command_bytes.unwrap_or(0).max(1),
                 holding: AtomicFlag::new(false),
                 looked: Atomic::new(0),
@@ -152,6 +157,19 @@ impl Bond {
                 return Err(error.into());
             }
         }
+        if head.policy.is_adapters() {
+            if let Err(fault) = bond.join_team(head.policy) {
+                Self::end(&bond);
+                return refuse!(
+                    table,
+                    fault.errno(),
+                    c"its adapters cannot balance",
+                    "policy '{}': {}",
+                    head.policy.name(),
+                    fault
+                );
+            }
+        }
         Ok(bond)
     }
 
@@ -161,6 +179,10 @@ impl Bond {
         Shared::withdraw(this);
         stop_delayed::<_, { works::LISTEN }>(this);
         stop_delayed::<_, { works::MEASURE }>(this);
+        this.end_offload();
+        if let Some(team) = this.team.as_ref() {
+            team.leave();
+        }
         for path in &this.paths {
             Path::end(path);
         }

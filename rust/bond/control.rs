@@ -22,7 +22,7 @@ use kernel::{
 
 /// The error for a value that cannot be: `ERANGE` for a number out of its range, `EINVAL` for all
 /// else.
-pub(super) fn errno(fault: &Fault<'_>) -> Error {
+pub(crate) fn errno(fault: &Fault<'_>) -> Error {
     match fault {
         Fault::Range(..) => ERANGE,
         _ => EINVAL,
@@ -160,13 +160,24 @@ impl Bond {
 
     pub(super) fn set_policy(&self, name: &[u8], arg: Option<&[u8]>) -> Result {
         let policy = Policy::named(name).map_err(|fault| errno(&fault))?;
+        if policy.is_adapters() {
+            if let Err(fault) = self.join_team(policy) {
+                pr_err!(
+                    "bond {}: policy '{}': {}\n",
+                    self.events.device(),
+                    policy.name(),
+                    fault
+                );
+                return Err(fault.errno());
+            }
+        }
         let mut inner = self.inner.lock();
         if let Some(arg) = arg {
             let set = inner.features.set_policy_arg(policy, arg);
             set.map_err(|fault| errno(&fault))?;
         }
         self.policy.store(policy as u32, Relaxed);
-        self.shares_changed();
+        self.shares_changed(&inner);
         self.prefer_none();
         Ok(())
     }
@@ -199,17 +210,17 @@ impl Bond {
     /// Sets a path's share; the others keep their proportions. Only where shares are set by hand.
     pub(super) fn set_share(&self, path: usize, value: &[u8]) -> Result {
         let share = number("share", value, 1, share::WHOLE).map_err(|fault| errno(&fault))?;
-        if self.policy() != Policy::Static {
+        if !matches!(self.policy(), Policy::Static | Policy::AdapterHash) {
             return Err(EINVAL);
         }
-        let _guard = self.inner.lock();
+        let inner = self.inner.lock();
         let mut shares = [0; MAX_PATHS];
         let shares = self.shares(&mut shares);
         share::set(shares, path, share).map_err(|_| ERANGE)?;
         for (path, share) in self.paths.iter().zip(shares) {
             path.set_share(*share);
         }
-        self.shares_changed();
+        self.shares_changed(&inner);
         self.prefer_none();
         Ok(())
     }
@@ -235,8 +246,12 @@ impl Bond {
             *share = path.share_under(policy);
         }
         match policy {
-            Policy::Static | Policy::Dynamic => {
+            Policy::Static | Policy::Dynamic | Policy::AdapterLoad => {
                 share::in_use(shares, |number| self.is_usable(number));
+            }
+            Policy::AdapterHash => {
+                let won = self.winners.load(Relaxed);
+                share::in_use(shares, |number| won >> number & 1 != 0);
             }
             Policy::Primary => {
                 let carrier = self.carrier();

@@ -13,7 +13,7 @@ use kernel::{
 
 /// A path's part on one CPU. It has a cache line of its own.
 #[repr(align(64))]
-pub(super) struct Lane {
+pub(crate) struct Lane {
     /// The [`Load`] that was sent from this CPU and is not back.
     out: Atomic<u64>,
     /// See [`quota::Paths::debt`](crate::policy::quota::Paths::debt).
@@ -54,7 +54,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             lanes: PerCpu::new(Lane::new)?,
             answers: Atomic::new(0),
@@ -63,17 +63,17 @@ impl Counters {
         })
     }
 
-    pub(super) fn lane(&self, here: &Here) -> &Lane {
+    pub(crate) fn lane(&self, here: &Here) -> &Lane {
         self.lanes.local(here)
     }
 
     /// An I/O is sent from here.
-    pub(super) fn sent(&self, here: &Here, bytes: u32) {
+    pub(crate) fn sent(&self, here: &Here, bytes: u32) {
         self.lane(here).out.add(Load::of(bytes).0, Relaxed);
     }
 
     /// It came back, wherever.
-    pub(super) fn returned(&self, cpu: u16, bytes: u32) {
+    pub(crate) fn returned(&self, cpu: u16, bytes: u32) {
         if let Some(lane) = self.lanes.of(cpu.into()) {
             // Whoever looks next whether somebody waits is to be after this: see `Limit::crowd`.
             lane.out.fetch_sub(Load::of(bytes).0, Full);
@@ -81,7 +81,7 @@ impl Counters {
     }
 
     /// It had succeeded.
-    pub(super) fn succeeded(&self, cpu: u16, bytes: u32) {
+    pub(crate) fn succeeded(&self, cpu: u16, bytes: u32) {
         if let Some(lane) = self.lanes.of(cpu.into()) {
             lane.ios.add(1u64, Relaxed);
             lane.bytes.add(u64::from(bytes), Relaxed);
@@ -89,14 +89,14 @@ impl Counters {
     }
 
     /// It was refused on the way: its bytes count for no quota.
-    pub(super) fn refund(&self, cpu: u16, bytes: u32) {
+    pub(crate) fn refund(&self, cpu: u16, bytes: u32) {
         if let Some(lane) = self.lanes.of(cpu.into()) {
             lane.debt.add(i64::from(bytes), Relaxed);
         }
     }
 
     /// Whether a command that is sent now is to be timed: the first one at each time `now`.
-    pub(super) fn is_to_be_timed(&self, here: &Here, now: u64) -> bool {
+    pub(crate) fn is_to_be_timed(&self, here: &Here, now: u64) -> bool {
         let timed = &self.lane(here).timed;
         let due = timed.load(Relaxed) != now;
         if due {
@@ -106,7 +106,7 @@ impl Counters {
     }
 
     /// It was out for so long, and so many bytes with it.
-    pub(super) fn timed(&self, cpu: u16, moved: u64, nanos: u64) {
+    pub(crate) fn timed(&self, cpu: u16, moved: u64, nanos: u64) {
         if let Some(lane) = self.lanes.of(cpu.into()) {
             lane.moved.add(moved, Relaxed);
             lane.nanos.add(nanos, Relaxed);
@@ -114,7 +114,7 @@ impl Counters {
     }
 
     /// All that was taken down of timed commands: bytes and nanoseconds, both of which wrap.
-    pub(super) fn times(&self) -> (u64, u64) {
+    pub(crate) fn times(&self) -> (u64, u64) {
         (
             self.sum(|lane| &lane.moved),
             self.sum(|lane| &lane.nanos),
@@ -122,32 +122,32 @@ impl Counters {
     }
 
     /// The LU answered, if only to refuse something, or to a probe.
-    pub(super) fn answered(&self) {
+    pub(crate) fn answered(&self) {
         self.answers.add(1u64, Relaxed);
     }
 
     /// An I/O failed, by the path's fault.
-    pub(super) fn failed(&self) {
+    pub(crate) fn failed(&self) {
         self.errors.add(1u64, Relaxed);
     }
 
     /// It is to be sent again.
-    pub(super) fn requeued(&self) {
+    pub(crate) fn requeued(&self) {
         self.requeued.add(1u64, Relaxed);
     }
 
     /// What is out, of all CPUs.
-    pub(super) fn out(&self) -> Load {
+    pub(crate) fn out(&self) -> Load {
         Load(self.sum(|lane| &lane.out))
     }
 
     /// What is out, of this CPU and its neighbours.
-    pub(super) fn out_near(&self, here: &Here) -> Load {
+    pub(crate) fn out_near(&self, here: &Here) -> Load {
         let near = self.lanes.near(here.cpu());
         Load(near.fold(0, |sum, lane| sum.wrapping_add(lane.out.load(Relaxed))))
     }
 
-    pub(super) fn inflight(&self) -> u64 {
+    pub(crate) fn inflight(&self) -> u64 {
         self.out().commands()
     }
 
@@ -156,11 +156,11 @@ impl Counters {
     }
 
     /// How often the LU has answered.
-    pub(super) fn answers(&self) -> u64 {
+    pub(crate) fn answers(&self) -> u64 {
         self.ios().wrapping_add(self.answers.load(Relaxed))
     }
 
-    pub(super) fn ios(&self) -> u64 {
+    pub(crate) fn ios(&self) -> u64 {
         self.sum(|lane| &lane.ios)
     }
 
@@ -168,11 +168,11 @@ impl Counters {
         self.sum(|lane| &lane.bytes)
     }
 
-    pub(super) fn errors(&self) -> u64 {
+    pub(crate) fn errors(&self) -> u64 {
         self.errors.load(Relaxed)
     }
 
-    pub(super) fn requeues(&self) -> u64 {
+    pub(crate) fn requeues(&self) -> u64 {
         self.requeued.load(Relaxed)
     }
 

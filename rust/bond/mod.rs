@@ -13,6 +13,7 @@
 //! | [`hold`] | writes that wait until an earlier copy can no longer arrive |
 //! | [`io`] | the way of an I/O |
 //! | [`path`] | one way to the LU |
+//! | [`offload`] | choices that a miniport makes |
 //! | [`port`] | a path and its miniport |
 //! | [`roster`] | paths that are to be told something |
 //! | [`shared`] | what all bonds share |
@@ -38,22 +39,28 @@ mod counters;
 mod failover;
 mod hold;
 mod io;
+mod offload;
 mod path;
 mod port;
 mod roster;
 mod shared;
 mod silence;
 
+pub(crate) use control::errno;
+pub(crate) use counters::Counters;
 pub(crate) use path::Path;
 pub(crate) use roster::Roster;
 pub(crate) use shared::Shared;
 
 use crate::{
+    adapter::Membership,
     kapi::{
         block::UniqueId,
         dm::{self, BioList, Completed, Ended, Incoming, Mapped, Refusal, Table},
+        miniport::Offload,
         percpu::PerCpu,
         ratelimit::RateLimit,
+        rcu,
     },
     policy::{
         damping::Damping,
@@ -70,7 +77,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{Atomic, AtomicFlag, Relaxed},
-        Arc, Mutex, SpinLockIrq,
+        Arc, Mutex, SetOnce, SpinLockIrq,
     },
     time::{Instant, Monotonic},
     workqueue::{DelayedWork, Work},
@@ -116,6 +123,15 @@ pub(crate) struct Bond {
     /// Counts the changes of shares.
     version: Atomic<u32>,
     limit: Limit,
+    /// Where the adapters balance, or did: those that do.
+    team: SetOnce<Membership>,
+    /// A bit for each path that has won the address that it leads to: see [`hash`](crate::policy::hash).
+    winners: Atomic<u64>,
+    /// How the primary adapter itself chooses, if it does. Written under `chooser`.
+    offload: rcu::Slot<KBox<Offload>>,
+    /// Whether there may be one.
+    #[pin]
+    chooser: Mutex<bool>,
     /// The most bytes that all paths' queues send as one command.
     command_bytes: u32,
     /// There is something in [`Inner::held`].

@@ -17,6 +17,7 @@ use crate::{
     policy::{
         failure,
         health::{State, Why},
+        share,
         table::{Dest, Policy, Time},
     },
 };
@@ -60,6 +61,8 @@ pub(crate) struct Path {
     pub(super) spoke: AtomicFlag,
     /// The miniport is to be asked for what is pending whatever the link.
     pub(super) abort_told: AtomicFlag,
+    /// The miniport has taken it that its adapter is the primary one.
+    pub(super) told_primary: AtomicFlag,
     /// The link was lost for so long that the session over it is not to be relied on.
     harmed: AtomicFlag,
     /// It is to be probed though it is in use.
@@ -74,7 +77,7 @@ pub(crate) struct Path {
     probe: Mutex<Probe>,
     /// The miniport that is bound to the path.
     #[pin]
-    pub(super) binding: Mutex<Option<Binding>>,
+    pub(super) binding: Mutex<Option<Arc<Binding>>>,
     #[pin]
     probe_work: DelayedWork<Path, PROBE>,
     #[pin]
@@ -135,6 +138,7 @@ impl Path {
                 port: Atomic::new(0),
                 spoke: AtomicFlag::new(false),
                 abort_told: AtomicFlag::new(false),
+                told_primary: AtomicFlag::new(false),
                 harmed: AtomicFlag::new(false),
                 doubted: AtomicFlag::new(false),
                 probed: AtomicFlag::new(false),
@@ -173,6 +177,11 @@ impl Path {
 
     pub(super) fn adapter(&self) -> Option<&Adapter> {
         self.adapter.as_ref().map(core::ops::Deref::deref)
+    }
+
+    /// The adapter, to be kept.
+    pub(super) fn adapter_arc(&self) -> Option<Arc<Adapter>> {
+        self.adapter.as_ref().map(|lease| lease.adapter().clone())
     }
 
     pub(super) fn dest(&self) -> Option<Dest> {
@@ -247,7 +256,10 @@ impl Path {
     pub(super) fn share_under(&self, policy: Policy) -> u32 {
         match policy {
             Policy::Dynamic => self.measured_share.load(Relaxed),
-            _ => self.share(),
+            Policy::AdapterLoad => self.adapter().map_or(1, Adapter::weight),
+            // Each address has one path.
+            Policy::AdapterHash => share::WHOLE,
+            Policy::Static | Policy::Primary => self.share(),
         }
     }
 

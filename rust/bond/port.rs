@@ -7,7 +7,7 @@ use super::{
     Bond,
 };
 use crate::{
-    adapter::Adapters,
+    adapter::{Adapter, Adapters},
     kapi::{
         miniport::{Binding, Port},
         workqueue::{cancel_delayed, enqueue_delayed, rearm},
@@ -57,9 +57,13 @@ impl Path {
             _ => None,
         };
         let dest = binding.dest(Dest::parse);
-        *bound = Some(binding);
+        *bound = Some(Arc::new(binding, GFP_KERNEL)?);
         drop(bound);
-        Self::learn(this, adapter, dest)
+        Self::learn(this, adapter, dest)?;
+        if let Some(team) = this.adapter().and_then(Adapter::team) {
+            team.write_roles();
+        }
+        Ok(())
     }
 
     /// Whether a miniport is bound. May sleep.
@@ -69,12 +73,18 @@ impl Path {
 
     /// Unbinds the miniport, if it is one of these. May sleep.
     pub(crate) fn unbind(self: &Arc<Self>, which: impl FnOnce(&Binding) -> bool) {
-        let mut bound = self.binding.lock();
-        if bound.as_ref().is_some_and(which) {
-            // It may speak until it is unbound, which is done under the lock.
-            drop(bound.take());
-            let port = self.port.xchg(0, Relaxed);
-            drop(bound);
+        let unbound = self.without_offload(|| {
+            let mut bound = self.binding.lock();
+            let is_one = bound.as_deref().is_some_and(which);
+            // It may speak until it is unbound, which is done under the lock: nobody else holds the
+            // binding now.
+            is_one.then(|| {
+                drop(bound.take());
+                self.told_primary.store(false, Relaxed);
+                self.port.xchg(0, Relaxed)
+            })
+        });
+        if let Some(port) = unbound {
             self.forget_words(port);
         }
     }
@@ -247,7 +257,7 @@ impl Path {
             return false;
         }
         self.set_harmed(false);
-        if let Some(Err(error)) = self.binding.lock().as_ref().map(Binding::renew) {
+        if let Some(Err(error)) = self.binding.lock().as_deref().map(Binding::renew) {
             bond.warn(fmt!("path {}: no new session: {:?}", self.dev(), error));
         }
         true

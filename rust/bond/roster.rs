@@ -55,6 +55,11 @@ impl Roster {
         self.paths.lock().iter().for_each(f);
     }
 
+    /// The path at this place, which may be another's soon. Any context.
+    pub(crate) fn get(&self, place: usize) -> Option<Arc<Path>> {
+        self.paths.lock().get(place).cloned()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.paths.lock().len()
     }

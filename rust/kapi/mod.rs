@@ -13,6 +13,7 @@
 //! | [`netdev`] | `include/linux/netdevice.h` |
 //! | [`percpu`] | `include/linux/percpu.h` |
 //! | [`ratelimit`] | `include/linux/ratelimit.h` |
+//! | [`rcu`] | `include/linux/rcupdate.h` |
 //! | [`sysfs`] | `include/linux/sysfs.h`, `include/linux/kobject.h` |
 //! | [`time`] | `include/linux/jiffies.h`, `include/linux/timekeeping.h` |
 //! | [`trace`] | `include/linux/tracepoint.h`, `rust/trace.h` |
@@ -27,6 +28,7 @@ pub(crate) mod mm;
 pub(crate) mod netdev;
 pub(crate) mod percpu;
 pub(crate) mod ratelimit;
+pub(crate) mod rcu;
 pub(crate) mod sysfs;
 mod text;
 pub(crate) mod time;

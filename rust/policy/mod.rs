@@ -9,6 +9,7 @@
 //! | [`choose`] | which path carries an I/O |
 //! | [`damping`] | how long a path waits that fails again and again |
 //! | [`failure`] | whose fault an error is |
+//! | [`hash`] | which adapter an address takes |
 //! | [`health`] | what becomes of a path when it fails, is probed, comes back |
 //! | [`limit`] | whether more may be sent |
 //! | [`quota`] | whose turn it is |
@@ -20,6 +21,7 @@
 pub(crate) mod choose;
 pub(crate) mod damping;
 pub(crate) mod failure;
+pub(crate) mod hash;
 pub(crate) mod health;
 pub(crate) mod limit;
 pub(crate) mod quota;

@@ -52,6 +52,12 @@ impl Meter {
         }
     }
 
+    /// The speed is this, whatever is measured.
+    pub(crate) fn force(&mut self, speed: u64) {
+        self.speed = Some(speed);
+        self.stale = 0;
+    }
+
     /// Forgets all: the path is another one now.
     pub(crate) fn forget(&mut self) {
         *self = Self {

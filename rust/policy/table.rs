@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Features: `queue_if_no_path`, and `<time>:<ms>` for the times of [`TIMES`], up to a day.
-//! Policies: `static`, `primary`, and `dynamic` with `interval_ms:<ms>`. Path arguments: `netdev:<name>`,
+//! Policies: `static`, `primary`, `adapter-hash`, `adapter-load`, and `dynamic` with
+//! `interval_ms:<ms>`. Path arguments: `netdev:<name>`,
 //! `share:<1..1000>`, `dest:<address>`. Numbers are decimal, times are milliseconds.
 
 use crate::fmt;
@@ -33,6 +34,10 @@ pub(crate) enum Policy {
     Primary = 1,
     /// By what is out on the paths, and by shares that follow their speeds.
     Dynamic = 2,
+    /// The primary adapter chooses, by a hash of the address.
+    AdapterHash = 3,
+    /// The primary adapter chooses, by what is out over the adapters.
+    AdapterLoad = 4,
 }
 
 impl Policy {
@@ -41,6 +46,8 @@ impl Policy {
         match number {
             1 => Self::Primary,
             2 => Self::Dynamic,
+            3 => Self::AdapterHash,
+            4 => Self::AdapterLoad,
             _ => Self::Static,
         }
     }
@@ -50,7 +57,14 @@ impl Policy {
             Self::Static => "static",
             Self::Primary => "primary",
             Self::Dynamic => "dynamic",
+            Self::AdapterHash => "adapter-hash",
+            Self::AdapterLoad => "adapter-load",
         }
+    }
+
+    /// Whether it is the adapters that balance.
+    pub(crate) fn is_adapters(self) -> bool {
+        matches!(self, Self::AdapterHash | Self::AdapterLoad)
     }
 
     /// Finds a policy by its name.
@@ -59,7 +73,8 @@ impl Policy {
             b"static" => Ok(Self::Static),
             b"primary" => Ok(Self::Primary),
             b"dynamic" => Ok(Self::Dynamic),
-            b"adapter-hash" | b"adapter-load" => Err(Fault::NotYet("policy", name)),
+            b"adapter-hash" => Ok(Self::AdapterHash),
+            b"adapter-load" => Ok(Self::AdapterLoad),
             _ => Err(Fault::Unknown("policy", name)),
         }
     }
@@ -255,8 +270,6 @@ pub(crate) struct PathLine<'a> {
 pub(crate) enum Fault<'a> {
     Missing(&'static str),
     Unknown(&'static str, &'a [u8]),
-    /// Known, but not in this version.
-    NotYet(&'static str, &'a [u8]),
     Twice(&'static str, &'a [u8]),
     NoNumber(&'static str, &'a [u8]),
     Range(&'static str, &'a [u8], u32, u32),
@@ -270,13 +283,6 @@ impl fmt::Display for Fault<'_> {
         match *self {
             Self::Missing(what) => write!(f, "{what} missing"),
             Self::Unknown(what, word) => write!(f, "unknown {what} '{}'", word.escape_ascii()),
-            Self::NotYet(what, word) => {
-                write!(
-                    f,
-                    "{what} '{}' is not supported by this version",
-                    word.escape_ascii()
-                )
-            }
             Self::Twice(what, word) => write!(f, "{what} '{}' given twice", word.escape_ascii()),
             Self::NoNumber(what, word) => {
                 write!(f, "{what}: '{}' is not a number", word.escape_ascii())
@@ -306,15 +312,29 @@ pub(crate) fn number<'a>(
     least: u32,
     most: u32,
 ) -> Result<u32, Fault<'a>> {
+    let in_range = |number: u64| number >= least.into() && number <= most.into();
+    match long_number(what, word, u64::MAX) {
+        Ok(number) if in_range(number) => Ok(number as u32),
+        Ok(_) | Err(Fault::Range(..)) => Err(Fault::Range(what, word, least, most)),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Reads a decimal number of up to `most`.
+pub(crate) fn long_number<'a>(
+    what: &'static str,
+    word: &'a [u8],
+    most: u64,
+) -> Result<u64, Fault<'a>> {
     if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
         return Err(Fault::NoNumber(what, word));
     }
     word.iter()
-        .try_fold(0u32, |number, digit| {
-            number.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
+        .try_fold(0u64, |number, digit| {
+            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
         })
-        .filter(|number| (least..=most).contains(number))
-        .ok_or(Fault::Range(what, word, least, most))
+        .filter(|number| *number <= most)
+        .ok_or(Fault::Range(what, word, 0, u32::MAX))
 }
 
 /// Reads a table line, word by word.

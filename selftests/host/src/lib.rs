@@ -18,6 +18,7 @@ mod address;
 mod choose;
 mod damping;
 mod failure;
+mod hash;
 mod health;
 mod nvme;
 mod limit;
