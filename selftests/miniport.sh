@@ -16,7 +16,7 @@ disk='' other='' generic=''
 # Another version of the interface.
 log_mark
 check_fails "a miniport built for another version is refused" "Protocol|EPROTO" insert version=4711
-check "and named in the log" grep -q "miniport test was built for version 4711 of the interface, not 2" <<<"$(log_new)"
+check "and named in the log" grep -q "miniport test was built for version 4711 of the interface, not 3" <<<"$(log_new)"
 check "the bond's module can go, for nothing of it is left" rmmod dm_bond
 load_bond
 

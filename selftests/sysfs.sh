@@ -45,7 +45,7 @@ check_is "the bond's files" "abort_ms 644 interval_ms 644 lu_id 444 max_commands
 	"$(files "$S")"
 check_is "a path's files" "bytes 444 damped_ms 444 dest 444 errors 444 failures 444 flaps 444 inflight 444 ios 444 last_failure 444 mean_io_bytes 444 miniport 444 netdev 444 quota_bytes 444 requeued 444 role 444 share 644 speed 444 state 644" \
 	"$(files "$A")"
-check_is "an adapter's files" "bytes 444 failures 444 inflight_bytes 444 link 444 paths 444" "$(files "$N")"
+check_is "an adapter's files" "bytes 444 failures 444 forwarded 444 inflight_bytes 444 link 444 paths 444 received 444 role 644 speed 644" "$(files "$N")"
 check_is "a directory for every path" "$(printf '%s\n' "${KNAME[$a]}" "${KNAME[$b]}" | sort)" "$(ls "$S/paths")"
 
 # As made.
@@ -76,7 +76,7 @@ shows "$A/miniport" generic
 shows "$A/last_failure" ""
 shows "$N/link" up
 shows "$N/paths" 1
-for file in inflight_bytes bytes failures; do
+for file in inflight_bytes bytes failures received forwarded speed; do
 	shows "$N/$file" 0
 done
 

@@ -190,7 +190,7 @@ impl Team {
             member.speed.store(meter.speed().unwrap_or(0), Relaxed);
             weights[number] = member.weight.load(Relaxed);
         }
-        if speed::follow(&mut guard.meters, weights) {
+        if speed::follow(&guard.meters, weights) {
             for (member, weight) in self.members.iter().zip(weights) {
                 member.weight.store(*weight, Relaxed);
             }

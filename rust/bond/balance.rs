@@ -2,7 +2,10 @@
 
 //! Which path an I/O takes, how many may be out, and how the shares follow the speeds.
 
-use super::{works, Bond, Counters, Inner, Path};
+use super::{
+    counters::{Counted, Timed},
+    works, Bond, Counters, Inner, Path,
+};
 use crate::{
     adapter::Adapter,
     kapi::{
@@ -14,7 +17,7 @@ use crate::{
         workqueue::{enqueue_delayed, rearm},
     },
     policy::{
-        choose::{self, Least, Load},
+        choose::{self, Candidate, Least, Load},
         hash::{Bid, Bidder},
         health::Why,
         limit::Answer,
@@ -55,24 +58,22 @@ impl Shape {
 #[derive(Clone, Copy)]
 pub(super) struct Dispatch {
     path: u8,
-    /// The CPU that sent it.
-    cpu: u16,
+    io: Counted,
+    /// It counts for its adapter too.
+    teamed: bool,
     /// The commands that the limit counts for it.
-    counted: u32,
-    bytes: u32,
+    commands: u32,
     /// The path's epoch when it was sent: if that has passed, the I/O was voided, and a success is
     /// none.
     pub(super) epoch: u32,
     /// The path's life in which it was sent: an error that comes back in a later one says nothing
     /// of the path as it is now, which came back meanwhile and answered a probe.
     pub(super) life: u32,
-    /// It counts for its adapter too.
-    teamed: bool,
-    /// If it is timed, when it was sent, in nanoseconds, and the bytes that were out then, on the
-    /// path and over its adapter. Else 0.
+    /// When it was sent, in nanoseconds, if it is timed; else 0.
     sent_at: u64,
-    load: u64,
-    adapter_load: u64,
+    /// The bytes that were out then, on the path and over its adapter.
+    out: u64,
+    adapter_out: u64,
 }
 
 impl Dispatch {
@@ -91,6 +92,9 @@ pub(super) enum Sent {
     Full,
 }
 
+/// A CPU that has no more commands out than this looks at those of its neighbours too.
+const FEW: u64 = 16;
+
 /// The paths as a CPU sees them.
 pub(super) struct View<'a> {
     bond: &'a Bond,
@@ -101,16 +105,26 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    /// The share of each path, and what is out on it; or over its adapter, by whichever bond, where
-    /// it is the adapters that balance.
-    fn loads(&self) -> impl Iterator<Item = (u32, Load)> + '_ {
-        (0..self.count()).map(|number| {
+    /// Each path, and what is out on it; or over its adapter, by whichever bond, where it is the
+    /// adapters that balance. What counts is what was sent from here and from the CPUs near here, if
+    /// that is little; else from here alone, which is enough then.
+    fn candidates(&self, writes: bool) -> impl Iterator<Item = Candidate> + '_ {
+        let here = self.here;
+        let counters = move |number: usize| {
             let path = &self.bond.paths[number];
-            let counters = match (self.policy, path.adapter()) {
+            match (self.policy, path.adapter()) {
                 (Policy::AdapterLoad, Some(adapter)) => adapter.traffic(),
                 _ => path.counters(),
-            };
-            (self.share(number), counters.out_near(self.here))
+            }
+        };
+        let own = (0..self.count()).map(|number| counters(number).out_here(here, writes));
+        let few = own.map(Load::commands).sum::<u64>() <= FEW;
+        (0..self.count()).map(move |number| Candidate {
+            share: self.share(number),
+            out: match few {
+                true => counters(number).out_near(here, writes),
+                false => counters(number).out_here(here, writes),
+            },
         })
     }
 
@@ -123,7 +137,7 @@ impl View<'_> {
         let adapter = |number: usize| paths[number].adapter().map(core::ptr::from_ref);
         (0..self.count())
             .filter(|&other| self.share(other) > 0 && adapter(other) == adapter(number))
-            .min_by_key(|&other| paths[other].counters().out_near(self.here).bytes())
+            .min_by_key(|&other| paths[other].counters().out().bytes())
             .unwrap_or(number)
     }
 }
@@ -168,68 +182,74 @@ impl Bond {
         };
         let path = &this.paths[number];
         let counters = path.counters();
+        let io = Counted {
+            cpu: here.cpu() as u16,
+            writes: shape.writes,
+            bytes,
+        };
         if answer == Answer::Settle {
             let _guard = this.inner.lock();
             answer = this.limit.settle(commands, || this.out());
             if answer == Answer::Wait {
                 return Sent::Full;
             }
-            counters.sent(&here, bytes);
+            counters.sent(&here, io);
         } else {
-            counters.sent(&here, bytes);
+            counters.sent(&here, io);
         }
         let mut dispatch = Dispatch {
             path: number as u8,
-            cpu: here.cpu() as u16,
-            counted: if answer == Answer::Counted { commands } else { 0 },
-            bytes,
+            io,
+            teamed: false,
+            commands: if answer == Answer::Counted { commands } else { 0 },
             epoch,
             life: path.life(),
-            teamed: false,
             sent_at: 0,
-            load: 0,
-            adapter_load: 0,
+            out: 0,
+            adapter_out: 0,
         };
         let adapter = path.adapter().filter(|adapter| adapter.is_teamed());
         if let Some(adapter) = adapter {
-            adapter.traffic().sent(&here, bytes);
+            adapter.traffic().sent(&here, io);
             dispatch.teamed = true;
         }
         if bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
+            let bytes_out = |of: &Counters| of.out_of(io.writes).bytes();
             dispatch.sent_at = nanoseconds();
-            dispatch.load = counters.inflight_bytes();
-            dispatch.adapter_load = adapter.map_or(0, |own| own.traffic().inflight_bytes());
+            dispatch.out = bytes_out(counters);
+            dispatch.adapter_out = adapter.map_or(0, |adapter| bytes_out(adapter.traffic()));
         }
         trace::choose(this.events.device(), path.dev(), bytes);
         Sent::Via(dispatch)
     }
 
-    /// Takes down that an I/O is back.
-    pub(super) fn returned(this: &Arc<Self>, dispatch: &Dispatch) {
-        if dispatch.counted > 0 {
+    /// Takes down that an I/O is back, and whether it had succeeded.
+    pub(super) fn returned(this: &Arc<Self>, dispatch: &Dispatch, success: bool) {
+        if dispatch.commands > 0 {
             // In this order: see `Limit::settle`.
-            this.limit.returned(dispatch.counted);
+            this.limit.returned(dispatch.commands);
         }
-        let counters = this.paths[dispatch.path()].counters();
-        counters.returned(dispatch.cpu, dispatch.bytes);
+        let now = match dispatch.sent_at {
+            1.. if success => nanoseconds(),
+            _ => 0,
+        };
+        let take = |counters: &Counters, out| {
+            let last = counters.returned(dispatch.io);
+            if success {
+                counters.succeeded(dispatch.io);
+            }
+            if now > 0 || last || !success {
+                let sent_at = dispatch.sent_at;
+                let timed = (now > 0).then_some((Timed { sent_at, out }, now));
+                counters.watch(dispatch.io, timed, last || !success);
+            }
+        };
+        take(this.paths[dispatch.path()].counters(), dispatch.out);
         if let Some(traffic) = this.traffic_of(dispatch) {
-            traffic.returned(dispatch.cpu, dispatch.bytes);
+            take(traffic, dispatch.adapter_out);
         }
         if this.limit.is_crowded() {
             this.kick();
-        }
-    }
-
-    /// Takes down that it had succeeded.
-    pub(super) fn succeeded(&self, dispatch: &Dispatch) {
-        let counters = self.paths[dispatch.path()].counters();
-        counters.succeeded(dispatch.cpu, dispatch.bytes);
-        if dispatch.sent_at != 0 {
-            let nanos = nanoseconds().saturating_sub(dispatch.sent_at);
-            counters.timed(dispatch.cpu, dispatch.load, nanos.max(1));
-            if let Some(traffic) = self.traffic_of(dispatch) {
-                traffic.timed(dispatch.cpu, dispatch.adapter_load, nanos.max(1));
-            }
         }
     }
 
@@ -242,7 +262,7 @@ impl Bond {
     /// Takes down that it was not sent, so that its quota is not used: it comes again.
     pub(super) fn refused(&self, dispatch: &Dispatch) {
         let counters = self.paths[dispatch.path()].counters();
-        counters.refund(dispatch.cpu, dispatch.bytes);
+        counters.refund(dispatch.io);
     }
 
     /// How many I/Os are out on all paths, and how many commands they need at most.
@@ -313,6 +333,18 @@ impl Bond {
         Some(number)
     }
 
+    /// A path that is to be tried, if there is one: see [`Meter::is_to_be_tried`](speed::Meter).
+    fn take_one_to_try(&self, view: &View<'_>) -> Option<usize> {
+        let due = self.due.load(Relaxed);
+        let number = match due & view.usable {
+            0 => return None,
+            some => some.trailing_zeros(),
+        };
+        // For one of those who see it.
+        let taken = self.due.cmpxchg(due, due & !(1 << number), Relaxed);
+        taken.is_ok().then_some(number as usize)
+    }
+
     fn pick_by_share(&self, view: &View<'_>, shape: Shape) -> Option<usize> {
         let turn = self.turns.local(view.here);
         if let Some(number) = turn.follow(shape.place, shape.bytes, self.command_bytes, is_plugged) {
@@ -322,11 +354,21 @@ impl Bond {
             }
         }
         let number = match view.policy {
-            Policy::Dynamic | Policy::AdapterLoad => match choose::least_loaded(view.loads()) {
-                Least::None => return None,
-                Least::Path(number) => view.twin(number),
-                Least::AllIdle => turn.next(view, shape.bytes)?,
-            },
+            Policy::Dynamic | Policy::AdapterLoad => {
+                let candidates = view.candidates(shape.writes);
+                match (self.take_one_to_try(view), choose::least_loaded(candidates, shape.bytes)) {
+                    (Some(number), _) => number,
+                    (None, Least::Path(number)) => view.twin(number),
+                    (None, Least::AllIdle(fastest)) => {
+                        let view = View {
+                            usable: view.usable & fastest,
+                            ..*view
+                        };
+                        turn.next(&view, shape.bytes)?
+                    }
+                    (None, Least::None) => return None,
+                }
+            }
             _ => turn.next(view, shape.bytes)?,
         };
         turn.went(number);
@@ -415,13 +457,21 @@ impl Bond {
     fn look_at_speeds(&self) {
         let mut shares = [0; MAX_PATHS];
         let shares = &mut shares[..self.paths.len()];
+        let mut due = 0u64;
         let mut guard = self.inner.lock();
+        let interval_ms = guard.features.ms(Time::Interval);
         for (path, (share, meter)) in self.paths.iter().zip(shares.iter_mut().zip(&mut guard.meters)) {
             let (moved, nanos) = path.counters().times();
             meter.pass(moved, nanos);
             *share = path.share_under(Policy::Dynamic);
+            let counters = path.counters();
+            let idle = path.is_in_use() && counters.inflight() == 0;
+            if idle && meter.is_to_be_tried(interval_ms, counters.latency()) {
+                due |= 1 << path.number();
+            }
         }
-        if speed::follow(&mut guard.meters, shares) {
+        self.due.store(due, Relaxed);
+        if speed::follow(&guard.meters, shares) {
             for (path, share) in self.paths.iter().zip(shares) {
                 path.set_measured_share(*share);
             }

@@ -130,6 +130,7 @@ impl Bond {
                 usable: Atomic::new(u64::MAX >> (MAX_PATHS - inner.health.len())),
                 turns,
                 version: Atomic::new(0),
+                due: Atomic::new(0),
                 limit: Limit::new(head.features.max_commands()),
                 team: SetOnce::new(),
                 winners: Atomic::new(0),

@@ -161,16 +161,13 @@ impl Bond {
         let number = dispatch.path();
         let path = &this.paths[number];
         let counters = path.counters();
-        Self::returned(this, &dispatch);
         let verdict = failure::judge(status.code());
         let voided = dispatch.epoch != path.epoch();
+        Self::returned(this, &dispatch, verdict == Verdict::Success && !voided);
         match verdict {
             // Its driver had only emptied its queue.
             Verdict::Success if voided => {}
-            Verdict::Success => {
-                this.succeeded(&dispatch);
-                return bio.done(status);
-            }
+            Verdict::Success => return bio.done(status),
             Verdict::Lu => {
                 if failure::is_word_of_lu(status.code()) {
                     counters.answered();

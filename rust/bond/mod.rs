@@ -122,6 +122,8 @@ pub(crate) struct Bond {
     turns: PerCpu<Turn>,
     /// Counts the changes of shares.
     version: Atomic<u32>,
+    /// A bit for each path that is to be tried, to see how fast it is now.
+    due: Atomic<u64>,
     limit: Limit,
     /// Where the adapters balance, or did: those that do.
     team: SetOnce<Membership>,

@@ -24,46 +24,70 @@ impl Load {
     }
 }
 
+/// A path that may carry an I/O.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    /// 0 if it is not to be used.
+    pub(crate) share: u32,
+    /// What is out on it in the I/O's direction.
+    pub(crate) out: Load,
+}
+
 /// What [`least_loaded`] finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Least {
-    /// Nothing is out on any path that is to be used.
-    AllIdle,
-    /// This path has the least out, for its share.
+    /// Nothing is out on any path. A bit is set for each of the fastest.
+    AllIdle(u64),
+    /// This path would have done it first.
     Path(usize),
     /// No path is to be used.
     None,
 }
 
-/// Chooses the path that has the fewest bytes out for its share, so that all would be done at the
-/// same time. A path with nothing out comes first, of several the one with the largest share: as
-/// long as there is enough to do none is idle, however slow it is.
+/// On a path with nothing out an I/O counts as one part in so many of its bytes.
+const IDLE: u64 = 4;
+
+/// Chooses the path that would have done an I/O of so many bytes first: the one with the least bytes
+/// out, the I/O itself included, for its share. On a path with nothing out the I/O counts only a
+/// quarter, so that a slow path is not idle as long as there is enough to do. If nothing is out on any,
+/// the fastest is it; among equals they take turns, which is left to the caller. There are up to 64
+/// paths.
 ///
-/// `paths`: each path's share, 0 if it is not to be used, and what is out on it.
-pub(crate) fn least_loaded(paths: impl Iterator<Item = (u32, Load)>) -> Least {
-    let mut idle = true;
+/// What the others do with the same load, and why a quarter: `selftests/host/src/sim`.
+pub(crate) fn least_loaded(paths: impl Iterator<Item = Candidate>, bytes: u32) -> Least {
+    let bytes = u64::from(bytes.max(1));
+    let mut busy = false;
     let mut best: Option<(usize, u64, u64)> = None;
-    for (number, (share, load)) in paths.enumerate() {
+    let mut fastest = (0, 0u64);
+    for (number, Candidate { share, out }) in paths.enumerate() {
         if share == 0 {
             continue;
         }
-        idle &= load.0 == 0;
-        let (share, bytes) = (u64::from(share), load.bytes());
-        // A command without data is one too.
-        let bytes = bytes.max(load.commands().min(1));
+        if share > fastest.0 {
+            fastest = (share, 0);
+        }
+        if share == fastest.0 {
+            fastest.1 |= 1 << number;
+        }
+        let share = u64::from(share);
+        let load = match out.0 {
+            0 => bytes,
+            _ => (out.bytes() + bytes) * IDLE,
+        };
+        busy |= out.0 != 0;
         let better = best.is_none_or(|(_, least, of)| {
-            // bytes / share < least / of; of two without any the larger share.
-            let (own, other) = (bytes * of, least * share);
+            // load / share < least / of; of two equals the larger share.
+            let (own, other) = (load * of, least * share);
             own < other || (own == other && share > of)
         });
         if better {
-            best = Some((number, bytes, share));
+            best = Some((number, load, share));
         }
     }
     match best {
         None => Least::None,
-        Some(_) if idle => Least::AllIdle,
-        Some((number, ..)) => Least::Path(number),
+        Some((number, ..)) if busy => Least::Path(number),
+        Some(_) => Least::AllIdle(fastest.1),
     }
 }
 

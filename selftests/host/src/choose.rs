@@ -2,24 +2,30 @@
 
 //! Which path carries an I/O.
 
-use crate::policy::choose::{least_loaded, primary, Least, Load};
+use crate::policy::choose::{least_loaded, primary, Candidate, Least, Load};
 use proptest::{collection::vec, prelude::*};
 
-/// Shares and loads, of which any may be 0.
-fn any_paths() -> impl Strategy<Value = Vec<(u32, Load)>> {
+/// Paths of which any may have no share, or nothing out.
+fn any_paths() -> impl Strategy<Value = Vec<Candidate>> {
     let share = prop_oneof![Just(0), 1..=1000u32];
-    let load = vec(prop_oneof![Just(0), 1..=u32::MAX], 0..=3)
+    let out = vec(prop_oneof![Just(0), 1..=u32::MAX], 0..=3)
         .prop_map(|all| Load(all.into_iter().map(|bytes| Load::of(bytes).0).sum()));
-    vec((share, load), 0..=64)
+    vec((share, out).prop_map(|(share, out)| Candidate { share, out }), 0..=64)
 }
 
-fn pick(paths: &[(u32, Load)]) -> Least {
-    least_loaded(paths.iter().copied())
+fn pick(paths: &[Candidate], bytes: u32) -> Least {
+    least_loaded(paths.iter().copied(), bytes)
 }
 
-/// Bytes out for each part of the share. What has no data counts as one byte.
-fn weight((share, load): (u32, Load)) -> f64 {
-    load.bytes().max(load.commands().min(1)) as f64 / f64::from(share)
+fn paths(all: &[(u32, Load)]) -> Vec<Candidate> {
+    all.iter().map(|&(share, out)| Candidate { share, out }).collect()
+}
+
+/// When a path would have done an I/O, as the rule has it.
+fn done_at(path: &Candidate, bytes: u32) -> f64 {
+    let bytes = f64::from(bytes.max(1));
+    let load = if path.out.0 == 0 { bytes / 4.0 } else { path.out.bytes() as f64 + bytes };
+    load / f64::from(path.share)
 }
 
 proptest! {
@@ -31,24 +37,22 @@ proptest! {
     }
 
     #[test]
-    fn the_path_with_the_least_out_for_its_share_is_chosen(paths in any_paths()) {
-        let usable = || paths.iter().copied().filter(|&(share, _)| share > 0);
-        match pick(&paths) {
+    fn the_path_that_would_have_done_it_first_is_chosen(all in any_paths(), bytes in any::<u32>()) {
+        let usable = || all.iter().filter(|path| path.share > 0);
+        match pick(&all, bytes) {
             Least::None => prop_assert_eq!(usable().count(), 0),
-            Least::AllIdle => prop_assert!(usable().count() > 0 && usable().all(|(_, load)| load.0 == 0)),
-            Least::Path(number) => {
-                prop_assert!(paths[number].0 > 0 && usable().any(|(_, load)| load.0 > 0));
-                let least = usable().map(weight).fold(f64::MAX, f64::min);
-                prop_assert!(weight(paths[number]) <= least * (1.0 + 1e-9));
+            Least::AllIdle(fastest) => {
+                prop_assert!(usable().count() > 0 && usable().all(|path| path.out.0 == 0));
+                let most = usable().map(|path| path.share).max().unwrap();
+                for (number, path) in all.iter().enumerate() {
+                    prop_assert_eq!(fastest >> number & 1 == 1, path.share == most);
+                }
             }
-        }
-    }
-
-    #[test]
-    fn no_path_is_idle_while_another_has_two(paths in any_paths()) {
-        if let Least::Path(number) = pick(&paths) {
-            let idle = |&(share, load): &(u32, Load)| share > 0 && load.0 == 0;
-            prop_assert!(!paths.iter().any(idle) || idle(&paths[number]));
+            Least::Path(number) => {
+                prop_assert!(all[number].share > 0 && usable().any(|path| path.out.0 > 0));
+                let first = usable().map(|path| done_at(path, bytes)).fold(f64::MAX, f64::min);
+                prop_assert!(done_at(&all[number], bytes) <= first * (1.0 + 1e-9));
+            }
         }
     }
 
@@ -67,28 +71,45 @@ proptest! {
 }
 
 #[test]
-fn of_idle_paths_the_one_with_the_largest_share() {
+fn if_all_are_idle_the_fastest() {
     let (idle, busy) = (Load(0), Load::of(4096));
-    assert_eq!(pick(&[(500, busy), (100, idle), (400, idle)]), Least::Path(2));
-    assert_eq!(pick(&[(500, idle), (500, idle)]), Least::AllIdle);
-    assert_eq!(pick(&[(500, busy), (0, idle)]), Least::Path(0));
+    assert_eq!(pick(&paths(&[(500, idle), (500, idle)]), 4096), Least::AllIdle(0b11));
+    assert_eq!(pick(&paths(&[(100, idle), (450, idle), (0, idle), (450, idle)]), 4096), Least::AllIdle(0b1010));
+    assert_eq!(pick(&paths(&[(500, busy), (0, idle)]), 4096), Least::Path(0));
+    let mut all = vec![(1, idle); 64];
+    all[63].0 = 2;
+    assert_eq!(pick(&paths(&all), 1), Least::AllIdle(1 << 63));
+}
+
+/// A path as fast as others gets something to do first, one that is much slower only when they have
+/// more.
+#[test]
+fn an_idle_path_is_used_when_that_pays() {
+    let one = Load::of(4096);
+    let many = Load(16 * one.0);
+    let idle = Load(0);
+    assert_eq!(pick(&paths(&[(500, one), (500, idle)]), 4096), Least::Path(1));
+    assert_eq!(pick(&paths(&[(800, one), (200, idle)]), 4096), Least::Path(1));
+    assert_eq!(pick(&paths(&[(941, one), (59, idle)]), 4096), Least::Path(0));
+    assert_eq!(pick(&paths(&[(941, many), (59, idle)]), 4096), Least::Path(1));
 }
 
 #[test]
 fn a_flush_is_something_to_do() {
-    assert_eq!(pick(&[(500, Load::of(0)), (500, Load(0))]), Least::Path(1));
+    assert_eq!(pick(&paths(&[(500, Load::of(0)), (500, Load(0))]), 0), Least::Path(1));
 }
 
 #[test]
 fn loads_at_the_extremes_do_not_overflow() {
     let most = Load((1 << 40) - 1);
-    assert_eq!(pick(&[(1000, most), (1, most), (999, most)]), Least::Path(0));
+    let all = paths(&[(1000, most), (1, most), (999, most)]);
+    assert_eq!(pick(&all, u32::MAX), Least::Path(0));
 }
 
 #[test]
 fn no_path_no_choice() {
-    assert_eq!(pick(&[]), Least::None);
-    assert_eq!(pick(&[(0, Load(0))]), Least::None);
+    assert_eq!(pick(&[], 1), Least::None);
+    assert_eq!(pick(&paths(&[(0, Load(0))]), 1), Least::None);
     assert_eq!(primary(0, 0, |_| true), None);
 }
 

@@ -38,12 +38,8 @@ fn interval(paths: &mut [Path], shares: &mut [u32], speeds: &[Option<u64>]) -> b
             None => path.idle(),
         }
     }
-    let mut meters: Vec<_> = paths.iter().map(|path| path.meter).collect();
-    let changed = follow(&mut meters, shares);
-    for (path, meter) in paths.iter_mut().zip(meters) {
-        path.meter = meter;
-    }
-    changed
+    let meters: Vec<_> = paths.iter().map(|path| path.meter).collect();
+    follow(&meters, shares)
 }
 
 fn any_speeds() -> impl Strategy<Value = Vec<u64>> {
@@ -142,14 +138,14 @@ fn sums_may_wrap_and_be_extreme() {
     meter.pass(u64::MAX, u64::MAX);
     meter.pass(u64::MAX - 1, u64::MAX - 1);
     let mut shares = [500, 500];
-    follow(&mut [meter, Meter::default()], &mut shares);
+    follow(&[meter, Meter::default()], &mut shares);
     assert_eq!(shares, [500, 500]);
 }
 
 #[test]
 fn nothing_known_changes_nothing() {
     let mut shares = [700, 300];
-    assert!(!follow(&mut [Meter::default(); 2], &mut shares));
+    assert!(!follow(&[Meter::default(); 2], &mut shares));
     let (mut paths, mut shares) = (vec![Path::default(); 2], vec![700, 300]);
     assert!(!interval(&mut paths, &mut shares, &[Some(0), Some(0)]));
     assert_eq!(shares, [700, 300]);
@@ -162,23 +158,31 @@ fn a_new_path_counts_as_the_mean_of_the_others() {
     assert_eq!(shares, [500, 167, 333]);
 }
 
-/// It was slow, and nobody has used it since; so its share grows until it is.
+/// It was slow, and nobody has used it since: it keeps its speed, and is tried.
 #[test]
 fn an_idle_path_is_tried_again() {
     let (mut paths, mut shares) = (vec![Path::default(); 2], vec![0; 2]);
+    let millisecond = 1_000_000;
+    assert!(!paths[1].meter.is_to_be_tried(100, 0), "nothing is known of it");
     interval(&mut paths, &mut shares, &[Some(100_000_000), Some(10_000)]);
     assert_eq!(shares, [999, 1]);
-    for _ in 0..10 {
+    for n in 1..=20 {
         interval(&mut paths, &mut shares, &[Some(100_000_000), None]);
         assert_eq!(shares, [999, 1]);
+        assert_eq!(paths[1].meter.is_to_be_tried(100, 10 * millisecond), n > 16);
+        assert!(!paths[0].meter.is_to_be_tried(100, 10 * millisecond));
     }
-    for _ in 0..20 {
-        interval(&mut paths, &mut shares, &[Some(100_000_000), None]);
-    }
-    assert!(shares[1] > 100, "{shares:?}");
-    interval(&mut paths, &mut shares, &[Some(100_000_000), Some(10_000)]);
-    assert_eq!(shares, [999, 1], "still slow");
     interval(&mut paths, &mut shares, &[Some(100_000_000), Some(100_000_000)]);
+    assert!(!paths[1].meter.is_to_be_tried(100, 10 * millisecond));
     interval(&mut paths, &mut shares, &[Some(100_000_000), Some(100_000_000)]);
     assert!(shares[1] > 400, "{shares:?}");
+    assert!(!Meter::default().is_to_be_tried(u32::MAX, u64::MAX));
+}
+
+#[test]
+fn a_speed_that_is_set_is_the_speed() {
+    let mut meter = Meter::default();
+    meter.pass(1_000_000, SECOND);
+    meter.force(5);
+    assert_eq!(meter.speed(), Some(5));
 }

@@ -161,8 +161,8 @@ const MALFORMED: &[(&[u8], &str)] = &[
     (b"0 dynamic 2 interval_ms:50 interval_ms:60 1 a 0",
      "policy argument 'interval_ms' given twice"),
     (b"0 static 1 interval_ms:50 1 a 0", "unknown policy argument 'interval_ms:50'"),
-    (b"0 adapter-hash 0 1 a 0", "policy 'adapter-hash' is not supported by this version"),
-    (b"0 adapter-load 0 1 a 0", "policy 'adapter-load' is not supported by this version"),
+    (b"0 adapter-hash 1 interval_ms:50 1 a 0", "unknown policy argument 'interval_ms:50'"),
+    (b"0 adapter 0 1 a 0", "unknown policy 'adapter'"),
     (b"0 static one 1 a 0", "number of policy arguments: 'one' is not a number"),
     (b"0 static 10 1 a 0", "number of policy arguments: 10 is not in 0..9"),
     (b"0 static 1 interval_ms:50 1 a 0", "unknown policy argument 'interval_ms:50'"),
@@ -345,7 +345,13 @@ fn a_netdev_name_has_no_space() {
 
 #[test]
 fn policies_have_names_and_numbers() {
-    for policy in [Policy::Static, Policy::Primary, Policy::Dynamic] {
+    for policy in [
+        Policy::Static,
+        Policy::Primary,
+        Policy::Dynamic,
+        Policy::AdapterHash,
+        Policy::AdapterLoad,
+    ] {
         assert_eq!(Policy::named(policy.name().as_bytes()), Ok(policy));
         assert_eq!(Policy::from_u8(policy as u8), policy);
     }
