@@ -108,9 +108,9 @@ refused "an unknown policy" "unknown policy 'round-robin'" "0 round-robin 0 1 $a
 refused "a policy in capitals" "unknown policy 'Static'" "0 Static 0 1 $a 0"
 refused "a policy that is not UTF-8" "unknown policy 'st.xe4tic'" "0 st"$'\xe4'"tic 0 1 $a 0"
 for policy in adapter-hash adapter-load; do
-	refused "$policy without adapters" "policy '$policy': path 1: its adapter is not known" "0 $policy 0 1 $a 0"
+	refused "$policy without adapters" "policy '$policy': path 1: its adapter is not known; name it with netdev:" "0 $policy 0 1 $a 0"
 done
-refused "adapter-hash without addresses" "policy 'adapter-hash': path 1: its destination is not known" \
+refused "adapter-hash without addresses" "policy 'adapter-hash': path 1: its destination is not known; name it with dest:" \
 	"0 adapter-hash 0 1 $a 1 netdev:lo"
 refused "no number of policy arguments" "number of policy arguments missing" "0 static"
 refused "policy arguments that are no number" "number of policy arguments: '/.*' is not a number" "0 static $a 0"

@@ -24,11 +24,12 @@
  * <device>/bind_word	say first that the path failed
  * <device>/bind_ms	how long bind is to take
  * <device>/nameless	do not tell the network device
+ * <device>/chooses	as the primary adapter choose the path with this number, from 1 on; 0: none
  *
  * and what it counts: ios (commands that came), held (kept now), voided, refused, aborted (commands
  * given back with an error by abort), unsure (commands that were being carried out when others were
  * voided, and so may have ended after), aborts (calls of it that were not -EBUSY), renewals, binds,
- * unbinds.
+ * unbinds, role (the register: 1 is primary), chosen (how often it was asked to choose).
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -91,6 +92,7 @@ struct test_device {
 	bool bind_word;
 	u32 bind_ms;
 	bool nameless;
+	u32 chooses;
 	atomic_t busy;
 	/* Serialised by the file's user. */
 	struct hrtimer storm;
@@ -107,6 +109,8 @@ struct test_device {
 	atomic_t unsure;
 	atomic_t binds;
 	atomic_t unbinds;
+	atomic_t role;
+	atomic_t chosen;
 };
 
 struct binding {
@@ -336,6 +340,26 @@ static int test_renew(void *data)
 	return 0;
 }
 
+static int test_set_role(void *data, bool primary)
+{
+	struct binding *binding = data;
+
+	atomic_set(&binding->dev->role, primary);
+	return 0;
+}
+
+static int test_choose(void *data, void *const *paths, u64 usable, unsigned int bytes, bool write)
+{
+	struct binding *binding = data;
+	u32 number = READ_ONCE(binding->dev->chooses);
+
+	if (!number)
+		return -1;
+	atomic_inc(&binding->dev->chosen);
+	number--;
+	return usable & BIT_ULL(number) && paths[number] ? number : -1;
+}
+
 static struct dm_bond_miniport miniport = {
 	.name = "test",
 	.owner = THIS_MODULE,
@@ -345,6 +369,8 @@ static struct dm_bond_miniport miniport = {
 	.dest = test_dest,
 	.abort = test_abort,
 	.renew = test_renew,
+	.set_role = test_set_role,
+	.choose = test_choose,
 };
 
 static int set_registered(bool wanted)
@@ -655,6 +681,9 @@ static void add_files(struct test_device *dev)
 	debugfs_create_bool("bind_word", 0600, dir, &dev->bind_word);
 	debugfs_create_u32("bind_ms", 0600, dir, &dev->bind_ms);
 	debugfs_create_bool("nameless", 0600, dir, &dev->nameless);
+	debugfs_create_u32("chooses", 0600, dir, &dev->chooses);
+	debugfs_create_atomic_t("role", 0400, dir, &dev->role);
+	debugfs_create_atomic_t("chosen", 0400, dir, &dev->chosen);
 	debugfs_create_u32("held", 0400, dir, &dev->held_count);
 	debugfs_create_atomic_t("ios", 0400, dir, &dev->ios);
 	debugfs_create_atomic_t("voided", 0400, dir, &dev->voided);
