@@ -96,7 +96,8 @@ for path in "${MPATHS[@]:1}"; do
 	multipathd "$MULTI_NAME" "$path" & # dm-multipath takes no path back by itself.
 	MULTIPATHD+=($!)
 done
-at_exit eval 'kill "${MULTIPATHD[@]}" 2>/dev/null || true'
+multipathd_stop() { kill "${MULTIPATHD[@]}" 2>/dev/null || true; }
+at_exit multipathd_stop
 
 # Long cables, so that there is always I/O on its way when one is pulled: without, a guest's are instant.
 delay 1 50
@@ -110,7 +111,7 @@ pull 2 cable_pull cable_plug
 pull 2 admin_down admin_up
 load_stop "the bond under three pulls" bond
 load_stop "dm-multipath under the same" multipath
-kill "${MULTIPATHD[@]}"
+multipathd_stop
 check "I/O that was on its way was sent again" \
 	test "$(cat "/sys/block/$BOND/bond/paths/"*/requeued | paste -sd+ | bc)" -gt 0
 check_is "nothing is left in flight" "0 0" \

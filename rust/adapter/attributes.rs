@@ -58,7 +58,9 @@ impl Attributes for Arc<Adapter> {
             },
             |adapter, text| {
                 let speed = long_number("speed", text, MAX_SPEED);
-                adapter.set_speed.store(speed.map_err(|fault| errno(&fault))?, Relaxed);
+                adapter
+                    .set_speed
+                    .store(speed.map_err(|fault| errno(&fault))?, Relaxed);
                 Ok(())
             },
         ),

@@ -91,7 +91,10 @@ impl Adapter {
                 speed: Atomic::new(0),
                 set_speed: Atomic::new(0),
                 paths <- Roster::new(),
-                inner <- new_spinlock_irq!(Inner { name, team: None, bytes_before: 0 }, "Adapter::inner"),
+                inner <- new_spinlock_irq!(
+                    Inner { name, team: None, bytes_before: 0 },
+                    "Adapter::inner"
+                ),
             }),
             GFP_KERNEL,
         )

@@ -156,8 +156,8 @@ impl Adapters {
     pub(crate) fn get(this: &Arc<Self>, name: &CStr) -> Result<Lease> {
         let _noio = NoIo::new();
         let mut entries = this.entries.lock();
-        // The lookup and the push are one step to `event`: a device that is found is not yet told as
-        // unregistered or renamed, and will be, once the lock is free.
+        // The lookup and the push are one step to `event`: a device that is found is not yet told
+        // as unregistered or renamed, and will be, once the lock is free.
         let dev = NetDevice::by_name(name);
         let own = match &dev {
             Some(dev) => dev.present_name(),

@@ -5,12 +5,12 @@
 //! A bond with such a policy hands every I/O to the *primary* adapter of its team, and that chooses
 //! which of them transmits it; the others, the *secondary* ones, only transmit. Bonds over the same
 //! adapters are of the same team. Teams that had some adapters in common and others not could not
-//! agree on roles (of three adapters with a team for each two, no choice gives every team one primary
-//! adapter), so there are none: a bond that would make one is refused.
+//! agree on roles (of three adapters with a team for each two, no choice gives every team one
+//! primary adapter), so there are none: a bond that would make one is refused.
 //!
-//! Which adapter is primary is one number of the team, so there are never two. It is another one when
-//! that adapter loses its link, and there is none while no adapter of the team has one; an adapter
-//! whose link comes back is a secondary one.
+//! Which adapter is primary is one number of the team, so there are never two. It is another one
+//! when that adapter loses its link, and there is none while no adapter of the team has one; an
+//! adapter whose link comes back is a secondary one.
 
 use super::{Adapter, Adapters};
 use crate::{
@@ -113,7 +113,8 @@ impl Team {
     }
 
     pub(super) fn has_primary(&self, adapter: &Adapter) -> bool {
-        self.primary().is_some_and(|own| core::ptr::eq(own, adapter))
+        self.primary()
+            .is_some_and(|own| core::ptr::eq(own, adapter))
     }
 
     /// If the primary adapter has no link, makes the next one primary that has. Any context.
@@ -121,7 +122,11 @@ impl Team {
         let _guard = self.inner.lock();
         let number = self.primary.load(Relaxed) as usize;
         let linked = |number: usize| self.members[number].link.load(Relaxed);
-        let first = if number < self.members.len() { number } else { 0 };
+        let first = if number < self.members.len() {
+            number
+        } else {
+            0
+        };
         let next = choose::primary(self.members.len(), first, linked);
         self.set(next.map_or(Self::NONE, |next| next as u32));
     }
@@ -157,7 +162,8 @@ impl Team {
         Ok(())
     }
 
-    /// Writes the role registers: the secondary ones' first, so that no two say "primary". May sleep.
+    /// Writes the role registers: the secondary ones' first, so that no two say "primary". May
+    /// sleep.
     fn write_registers(&self) {
         let number = self.primary.load(Relaxed) as usize;
         let others = || (0..self.members.len()).filter(|&other| other != number);
@@ -224,8 +230,8 @@ impl core::ops::Deref for Membership {
 }
 
 impl Membership {
-    /// Joins, or forms, the team of these adapters, of which each is there once. A new one's primary
-    /// adapter is the first. May sleep.
+    /// Joins, or forms, the team of these adapters, of which each is there once. A new one's
+    /// primary adapter is the first. May sleep.
     pub(crate) fn of(
         adapters: &Arc<Adapters>,
         members: KVec<Arc<Adapter>>,

@@ -106,8 +106,8 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     /// Each path, and what is out on it; or over its adapter, by whichever bond, where it is the
-    /// adapters that balance. What counts is what was sent from here and from the CPUs near here, if
-    /// that is little; else from here alone, which is enough then.
+    /// adapters that balance. What counts is what was sent from here and from the CPUs near here,
+    /// if that is little; else from here alone, which is enough then.
     fn candidates(&self, writes: bool) -> impl Iterator<Item = Candidate> + '_ {
         let here = self.here;
         let counters = move |number: usize| {
@@ -164,8 +164,8 @@ impl Paths for View<'_> {
 }
 
 impl Bond {
-    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its path
-    /// and counts it. Any context.
+    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its
+    /// path and counts it. Any context.
     pub(super) fn send(this: &Arc<Self>, shape: Shape) -> Sent {
         let here = Here::new();
         let bytes = shape.bytes;
@@ -201,7 +201,11 @@ impl Bond {
             path: number as u8,
             io,
             teamed: false,
-            commands: if answer == Answer::Counted { commands } else { 0 },
+            commands: if answer == Answer::Counted {
+                commands
+            } else {
+                0
+            },
             epoch,
             life: path.life(),
             sent_at: 0,
@@ -277,9 +281,9 @@ impl Bond {
         (fit(ios), fit(commands))
     }
 
-    /// Chooses a path that is in use and has its link; a path found without is failed here. With its
-    /// epoch: if that is still its own when the I/O comes back, nothing was voided since the path was
-    /// seen in use. Any context.
+    /// Chooses a path that is in use and has its link; a path found without is failed here. With
+    /// its epoch: if that is still its own when the I/O comes back, nothing was voided since the
+    /// path was seen in use. Any context.
     fn choose(this: &Arc<Self>, here: &Here, shape: Shape) -> Option<(usize, u32)> {
         // Each round ends the use of a path, but for those that come back meanwhile.
         for _ in 0..=this.paths.len() {
@@ -347,7 +351,8 @@ impl Bond {
 
     fn pick_by_share(&self, view: &View<'_>, shape: Shape) -> Option<usize> {
         let turn = self.turns.local(view.here);
-        if let Some(number) = turn.follow(shape.place, shape.bytes, self.command_bytes, is_plugged) {
+        if let Some(number) = turn.follow(shape.place, shape.bytes, self.command_bytes, is_plugged)
+        {
             if view.share(number) > 0 {
                 turn.charge(view, number, shape.bytes);
                 return Some(number);
@@ -356,7 +361,10 @@ impl Bond {
         let number = match view.policy {
             Policy::Dynamic | Policy::AdapterLoad => {
                 let candidates = view.candidates(shape.writes);
-                match (self.take_one_to_try(view), choose::least_loaded(candidates, shape.bytes)) {
+                match (
+                    self.take_one_to_try(view),
+                    choose::least_loaded(candidates, shape.bytes),
+                ) {
                     (Some(number), _) => number,
                     (None, Least::Path(number)) => view.twin(number),
                     (None, Least::AllIdle(fastest)) => {
@@ -460,7 +468,11 @@ impl Bond {
         let mut due = 0u64;
         let mut guard = self.inner.lock();
         let interval_ms = guard.features.ms(Time::Interval);
-        for (path, (share, meter)) in self.paths.iter().zip(shares.iter_mut().zip(&mut guard.meters)) {
+        for (path, (share, meter)) in self
+            .paths
+            .iter()
+            .zip(shares.iter_mut().zip(&mut guard.meters))
+        {
             let (moved, nanos) = path.counters().times();
             meter.pass(moved, nanos);
             *share = path.share_under(Policy::Dynamic);
@@ -486,8 +498,8 @@ impl Bond {
         self.auction();
     }
 
-    /// Finds out which paths win the addresses that they lead to. To be called under the bond's lock
-    /// only.
+    /// Finds out which paths win the addresses that they lead to. To be called under the bond's
+    /// lock only.
     pub(super) fn auction(&self) {
         let bid = |path: &Path| {
             let (dest, adapter) = (path.dest()?, path.adapter()?);

@@ -81,8 +81,8 @@ pub(crate) struct Timed {
     pub(super) out: u64,
 }
 
-/// The counters of a path, or of an adapter. Read one by one, so they need not fit each other to the
-/// digit.
+/// The counters of a path, or of an adapter. Read one by one, so they need not fit each other to
+/// the digit.
 ///
 /// What is written for every I/O is its CPU's own. What comes back is taken off the lane of the CPU
 /// that sent it, so none goes below zero.
@@ -156,10 +156,10 @@ impl Counters {
     /// An I/O came back, after [`Self::succeeded`] if it had, `now` if it was timed: then its time
     /// counts. `last`: its CPU has nothing more out.
     ///
-    /// While a CPU always has something out, the path is never idle: then what it has moved from the
-    /// end of one timed command to that of the next, over the time between, is its speed. Where it
-    /// may have been idle, all that was out when the command was sent is taken to have been moved
-    /// while it was out: see [`speed`](crate::policy::speed).
+    /// While a CPU always has something out, the path is never idle: then what it has moved from
+    /// the end of one timed command to that of the next, over the time between, is its speed. Where
+    /// it may have been idle, all that was out when the command was sent is taken to have been
+    /// moved while it was out: see [`speed`](crate::policy::speed).
     pub(super) fn watch(&self, io: Counted, timed: Option<(Timed, u64)>, last: bool) {
         let Some(watch) = self.watches.of(io.cpu.into()) else {
             return;

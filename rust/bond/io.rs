@@ -19,12 +19,7 @@ use crate::{
         table::Time,
     },
 };
-use kernel::{
-    prelude::*,
-    sync::Arc,
-    time::msecs_to_jiffies,
-    workqueue::WorkItem,
-};
+use kernel::{prelude::*, sync::Arc, time::msecs_to_jiffies, workqueue::WorkItem};
 
 /// How long an I/O waits that came back for want of something, in milliseconds.
 const BUSY_MS: u32 = 10;

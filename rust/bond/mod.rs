@@ -26,10 +26,9 @@
 //! count, or changes anything else that would let it go on, kicks the list after that, under the
 //! same lock. So none is forgotten.
 //!
-//! One that finds as many commands out as may be waits there too. It sets a flag
-//! ([`Limit::crowd`]) and then looks at the count of commands again; whoever takes one off that count
-//! looks at the flag after that, and kicks the list. While the flag is set, new I/O goes behind what
-//! waits.
+//! One that finds as many commands out as may be waits there too. It sets a flag ([`Limit::crowd`])
+//! and then looks at the count of commands again; whoever takes one off that count looks at the
+//! flag after that, and kicks the list. While the flag is set, new I/O goes behind what waits.
 
 mod attributes;
 mod balance;
@@ -127,7 +126,8 @@ pub(crate) struct Bond {
     limit: Limit,
     /// Where the adapters balance, or did: those that do.
     team: SetOnce<Membership>,
-    /// A bit for each path that has won the address that it leads to: see [`hash`](crate::policy::hash).
+    /// A bit for each path that has won the address that it leads to: see
+    /// [`hash`](crate::policy::hash).
     winners: Atomic<u64>,
     /// How the primary adapter itself chooses, if it does. Written under `chooser`.
     offload: rcu::Slot<KBox<Offload>>,

@@ -8,10 +8,7 @@ use super::{
 };
 use crate::{
     adapter::{Adapter, Membership, Overlap},
-    kapi::{
-        miniport::Offload,
-        netdev::Name,
-    },
+    kapi::{miniport::Offload, netdev::Name},
     policy::table::Policy,
 };
 use kernel::{
@@ -74,8 +71,8 @@ impl fmt::Display for TeamFault {
 }
 
 impl Bond {
-    /// Lets the adapters of all paths be a team, if they can be, and sees to it that this policy finds
-    /// what it needs. May sleep.
+    /// Lets the adapters of all paths be a team, if they can be, and sees to it that this policy
+    /// finds what it needs. May sleep.
     pub(super) fn join_team(&self, policy: Policy) -> Result<(), TeamFault> {
         let mut members: KVec<Arc<Adapter>> = KVec::new();
         for path in &self.paths {
@@ -135,7 +132,8 @@ impl Bond {
             return Ok(None);
         };
         let is_over_it = |path: &&Arc<Path>| {
-            path.adapter().is_some_and(|own| core::ptr::eq(own, primary))
+            path.adapter()
+                .is_some_and(|own| core::ptr::eq(own, primary))
                 && path.told_primary.load(Relaxed)
         };
         let Some(path) = self.paths.iter().find(is_over_it) else {

@@ -314,13 +314,17 @@ impl Path {
         drop(bond);
         disable_delayed::<_, PROBE>(this);
         // A probe may be out for as long as the driver below takes, unless it can be called back;
-        // who waits for it in short turns does not look hung. The device of a path in use may be one
-        // of a new table's too, which would lose its session.
+        // who waits for it in short turns does not look hung. The device of a path in use may be
+        // one of a new table's too, which would lose its session.
         let mut turns = 0;
         while this.probe.try_lock().is_none() {
             fsleep(Delta::from_millis(20));
             turns += 1;
-            let patience = if this.is_in_use() { PATIENCE } else { IMPATIENCE };
+            let patience = if this.is_in_use() {
+                PATIENCE
+            } else {
+                IMPATIENCE
+            };
             if turns % patience == 0 {
                 this.abort_at_end();
             }

@@ -89,8 +89,8 @@ impl Path {
         }
     }
 
-    /// What a miniport said counts no longer; nor what it said of the adapter, unless it is bound to
-    /// another path over that, which has its word then.
+    /// What a miniport said counts no longer; nor what it said of the adapter, unless it is bound
+    /// to another path over that, which has its word then.
     fn forget_words(self: &Arc<Self>, port: usize) {
         let mut adapter = self.spoke.xchg(false, Relaxed);
         if let (true, Some(common)) = (adapter, self.adapter()) {
@@ -175,8 +175,8 @@ impl Path {
             });
         }
         if word.voided {
-            // Those whose adapter is not known, or not yet: what they have out may be among what was
-            // voided, and to send it again harms nobody.
+            // Those whose adapter is not known, or not yet: what they have out may be among what
+            // was voided, and to send it again harms nobody.
             this.shared().miniports().each_path(|path| {
                 if path.adapter().is_none() && path.port.load(Relaxed) == port {
                     path.void();

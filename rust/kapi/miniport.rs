@@ -196,8 +196,8 @@ impl Drop for Binding {
 ///
 /// # Invariants
 ///
-/// `data` has for each path what its binding gave, if that is one of the same miniport, else null. The
-/// bindings are held.
+/// `data` has for each path what its binding gave, if that is one of the same miniport, else null.
+/// The bindings are held.
 pub(crate) struct Offload {
     choose: unsafe extern "C" fn(*mut c_void, *const *mut c_void, u64, c_uint, bool) -> c_int,
     own: *mut c_void,
@@ -205,14 +205,15 @@ pub(crate) struct Offload {
     _bindings: KVec<Option<Arc<Binding>>>,
 }
 
-// SAFETY: A miniport's functions may be called by any thread with its data; the bindings are `Send`.
+// SAFETY: A miniport's functions may be called by any thread with its data; the bindings are
+// `Send`.
 unsafe impl Send for Offload {}
 // SAFETY: As above, also at the same time.
 unsafe impl Sync for Offload {}
 
 impl Offload {
-    /// If the miniport of the path with this number can choose: of these, the bindings of all paths,
-    /// those that are its own. May sleep.
+    /// If the miniport of the path with this number can choose: of these, the bindings of all
+    /// paths, those that are its own. May sleep.
     pub(crate) fn new(
         bindings: KVec<Option<Arc<Binding>>>,
         number: usize,

@@ -44,8 +44,8 @@ impl Drop for Here {
 ///
 /// # Invariants
 ///
-/// `base` is a `__percpu` pointer, allocated for a `T` on each possible CPU; `slots` has the address of each, by the
-/// CPU's number, and all are initialised.
+/// `base` is a `__percpu` pointer, allocated for a `T` on each possible CPU; `slots` has the
+/// address of each, by the CPU's number, and all are initialised.
 pub(crate) struct PerCpu<T: Sync + 'static> {
     base: usize,
     slots: KVec<Option<NonNull<T>>>,
@@ -88,8 +88,8 @@ impl<T: Sync + 'static> PerCpu<T> {
 
     /// The present CPU's value. Any context.
     pub(crate) fn local(&self, here: &Here) -> &T {
-        // SAFETY: Whoever runs on a CPU runs on a possible one, and there is a value for each, valid
-        // as long as `self`.
+        // SAFETY: Whoever runs on a CPU runs on a possible one, and there is a value for each,
+        // valid as long as `self`.
         unsafe {
             self.slots
                 .get_unchecked(here.cpu())

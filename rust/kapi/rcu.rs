@@ -97,7 +97,8 @@ impl<P: Pointer> Slot<P> {
     /// Puts something in place of what was there, if anything. May sleep.
     pub(crate) fn set(&self, new: Option<P>) {
         let new = new.map_or(core::ptr::null_mut(), |new| new.into_raw().as_ptr());
-        // INVARIANT: The new one is the slot's now, the old one ours: nobody finds it here any more.
+        // INVARIANT: The new one is the slot's now, the old one ours: nobody finds it here any
+        // more.
         let old = self.0.xchg(new, Full);
         if let Some(old) = NonNull::new(old) {
             rcu::synchronize_rcu();
@@ -121,8 +122,8 @@ impl<P: Pointer> Slot<P> {
     pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&P::Target>) -> R) -> R {
         let _guard = rcu::read_lock();
         let found = self.0.load(Acquire);
-        // SAFETY: By the type invariant it is valid until a grace period after it was taken out, and
-        // that does not end before the guard is dropped.
+        // SAFETY: By the type invariant it is valid until a grace period after it was taken out,
+        // and that does not end before the guard is dropped.
         f(unsafe { found.as_ref() })
     }
 }

@@ -74,8 +74,8 @@ where
     let _ = queue.enqueue(item.clone());
 }
 
-/// Lets delayed work run after `delay`. If it waits already its time stays. Says whether it did not.
-/// Any context.
+/// Lets delayed work run after `delay`. If it waits already its time stays. Says whether it did
+/// not. Any context.
 ///
 /// While another thread cancels it, it seems to wait: who cancels must look whether it is to run
 /// after all.

@@ -48,11 +48,11 @@ struct dm_bond_path;
  * @set_role: Writes the role register of the path's adapter. The primary adapter of a team receives
  *	all I/O of the bonds whose adapters balance, and chooses which adapter transmits it; a
  *	secondary one only transmits. Called for every path over the adapter that the miniport is
- *	bound to, again whenever that may have changed, for secondary adapters before the primary one.
- *	May sleep. May be NULL.
+ *	bound to, again whenever that may have changed; for secondary adapters before the primary
+ *	one. May sleep. May be NULL.
  * @choose: Chooses the path, and so the adapter, that transmits an I/O. Called with the data of the
- *	bond's path over the primary adapter, once @set_role has taken that it is one; @paths has the
- *	data of all paths of the bond, in the order of the table line, NULL for those that this
+ *	bond's path over the primary adapter, once @set_role has taken that it is one. @paths has
+ *	the data of all paths of the bond, in the order of the table line, NULL for those that this
  *	miniport is not bound to; a bit of @usable is set for those that may be chosen. Returns the
  *	path's place in @paths, or a negative number to leave it to dm-bond. Any context but hard
  *	interrupts; must not sleep. May be NULL.

@@ -47,11 +47,11 @@ pub(crate) enum Least {
 /// On a path with nothing out an I/O counts as one part in so many of its bytes.
 const IDLE: u64 = 4;
 
-/// Chooses the path that would have done an I/O of so many bytes first: the one with the least bytes
-/// out, the I/O itself included, for its share. On a path with nothing out the I/O counts only a
-/// quarter, so that a slow path is not idle as long as there is enough to do. If nothing is out on any,
-/// the fastest is it; among equals they take turns, which is left to the caller. There are up to 64
-/// paths.
+/// Chooses the path that would have done an I/O of so many bytes first: the one with the least
+/// bytes out, the I/O itself included, for its share. On a path with nothing out the I/O counts
+/// only a quarter, so that a slow path is not idle as long as there is enough to do. If nothing is
+/// out on any, the fastest is it; among equals they take turns, which is left to the caller. There
+/// are up to 64 paths.
 ///
 /// What the others do with the same load, and why a quarter: `selftests/host/src/sim`.
 pub(crate) fn least_loaded(paths: impl Iterator<Item = Candidate>, bytes: u32) -> Least {

@@ -46,8 +46,8 @@ impl Bid {
 }
 
 /// A number that the address and the name alone decide: FNV-1a (G. Fowler, L. Noll and K. Vo), its
-/// bits mixed as by SplitMix64 (G. Steele, D. Lea and C. Flood, "Fast Splittable Pseudorandom Number
-/// Generators", 2014).
+/// bits mixed as by SplitMix64 (G. Steele, D. Lea and C. Flood, "Fast Splittable Pseudorandom
+/// Number Generators", 2014).
 fn draw(dest: &Dest, name: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut take = |bytes: &[u8]| {

@@ -2,9 +2,9 @@
 
 //! How many commands may be out at the logical unit.
 //!
-//! Without a limit nothing is counted here, so that nothing is written that all CPUs share. When one
-//! is set, there may be I/O out that was not counted. Until that is back the limit is *settling*:
-//! whoever wants to send takes all that is out on the paths instead, under a lock.
+//! Without a limit nothing is counted here, so that nothing is written that all CPUs share. When
+//! one is set, there may be I/O out that was not counted. Until that is back the limit is
+//! *settling*: whoever wants to send takes all that is out on the paths instead, under a lock.
 
 use crate::sync::{Acquire, Atomic, Full, Relaxed};
 
@@ -70,8 +70,8 @@ impl Limit {
         self.most.xchg(most, Full);
     }
 
-    /// Asks to send an I/O that needs so many commands. One that needs more than the limit has to be
-    /// alone.
+    /// Asks to send an I/O that needs so many commands. One that needs more than the limit has to
+    /// be alone.
     pub(crate) fn ask(&self, needs: u32) -> Answer {
         let most = self.most.load(Acquire);
         if most == 0 {
@@ -91,9 +91,9 @@ impl Limit {
     }
 
     /// The same while the limit settles. Under a lock, under which what is sent is also put on the
-    /// paths: `on_paths` says how many I/Os are there, and how many commands they need at most. What
-    /// comes back is taken off the paths only after [`Limit::returned`]. So as long as any is out
-    /// that was not counted, there are more on the paths than are counted here.
+    /// paths: `on_paths` says how many I/Os are there, and how many commands they need at most.
+    /// What comes back is taken off the paths only after [`Limit::returned`]. So as long as any is
+    /// out that was not counted, there are more on the paths than are counted here.
     pub(crate) fn settle(&self, needs: u32, on_paths: impl FnOnce() -> (u32, u32)) -> Answer {
         let most = self.most.load(Acquire);
         if most == 0 {
@@ -114,11 +114,11 @@ impl Limit {
         Answer::Counted
     }
 
-    /// Somebody waits. Says whether there may be room all the same: what was out when he was told to
-    /// wait may be back before this. `on_paths` is as for [`Limit::settle`].
+    /// Somebody waits. Says whether there may be room all the same: what was out when he was told
+    /// to wait may be back before this. `on_paths` is as for [`Limit::settle`].
     pub(crate) fn crowd(&self, on_paths: impl FnOnce() -> (u32, u32)) -> bool {
-        // In this order, the reverse of that in `returned` and what follows it: either who comes back
-        // sees that somebody waits, or it is seen here that he is back.
+        // In this order, the reverse of that in `returned` and what follows it: either who comes
+        // back sees that somebody waits, or it is seen here that he is back.
         self.crowded.xchg(1, Full);
         let most = self.most();
         let used = match self.settling.load(Relaxed) {

@@ -4,10 +4,10 @@
 //!
 //! Each CPU goes its own round, so that the choice writes nothing that another CPU looks at. This
 //! is deficit round robin (M. Shreedhar and G. Varghese, "Efficient Fair Queuing Using Deficit
-//! Round Robin", 1996), with the deficit turned round: the I/O that uses the quota up is sent whole,
-//! and what it was too long is taken off the path's next quota. So over any number of rounds the
-//! bytes that a CPU sends down the paths match their shares within one I/O for each path, whatever
-//! the sizes.
+//! Round Robin", 1996), with the deficit turned round: the I/O that uses the quota up is sent
+//! whole, and what it was too long is taken off the path's next quota. So over any number of rounds
+//! the bytes that a CPU sends down the paths match their shares within one I/O for each path,
+//! whatever the sizes.
 //!
 //! The quota of a path, in bytes, is
 //!
@@ -15,11 +15,12 @@
 //! quota = share * floor(mean I/O length / least share)
 //! ```
 //!
-//! with shares in permille, the least one of those that are to be used, and the mean of the bytes of
-//! the I/O that the CPU has sent lately, of all paths together: were each path's own taken, a path
-//! that happened to get longer I/O would get more of them too. So the path with the least share gets
-//! one I/O in its turn, or none now and then: no finer division is possible, and a coarser one would leave paths
-//! idle. The mean and the least share are looked at when a round begins.
+//! with shares in permille, the least one of those that are to be used, and the mean of the bytes
+//! of the I/O that the CPU has sent lately, of all paths together: were each path's own taken, a
+//! path that happened to get longer I/O would get more of them too. So the path with the least
+//! share gets one I/O in its turn, or none now and then: no finer division is possible, and a
+//! coarser one would leave paths idle. The mean and the least share are looked at when a round
+//! begins.
 
 use crate::sync::{Atomic, Relaxed};
 
@@ -72,8 +73,8 @@ impl Turn {
         }
     }
 
-    /// Chooses the path for an I/O of so many bytes, and takes them off its quota. `None` if none is
-    /// to be used.
+    /// Chooses the path for an I/O of so many bytes, and takes them off its quota. `None` if none
+    /// is to be used.
     pub(crate) fn next(&self, paths: &impl Paths, bytes: u32) -> Option<usize> {
         let mut number = self.path.load(Relaxed) as usize;
         let mut left = self.left.load(Relaxed);
@@ -152,12 +153,12 @@ impl Turn {
         self.unit.store(unit(mean, least), Relaxed);
     }
 
-    /// The path that an I/O is to follow the last one of this CPU down, so that the path's queue can
-    /// make one command of both: if it begins where that ended, and the run has not become longer
-    /// than a command can be.
+    /// The path that an I/O is to follow the last one of this CPU down, so that the path's queue
+    /// can make one command of both: if it begins where that ended, and the run has not become
+    /// longer than a command can be.
     ///
-    /// `place` is the I/O's first byte, with what kind it is in bits that no place has. `plugged` is
-    /// asked only then: whether the queue below still has the last one.
+    /// `place` is the I/O's first byte, with what kind it is in bits that no place has. `plugged`
+    /// is asked only then: whether the queue below still has the last one.
     pub(crate) fn follow(
         &self,
         place: u64,

@@ -4,16 +4,16 @@
 //!
 //! The speed of a path is the bytes that it has moved over the time that it spent moving them. When
 //! commands overlap their times do too, and must not be counted twice. So one command in some
-//! milliseconds is timed on each CPU. While the path was not idle since the last one came back, it has
-//! spent all that time moving what came back in it. If it may have been idle, the time counts that the
-//! command was out; and all that was out with it when it was sent, itself included, is taken to be
-//! what was moved in it: exactly so if a path does one after the other, and in the mean on any (J.
-//! Little, "A Proof for the Queuing Formula: L = λW", 1961). A time without commands is none. Reads and
-//! writes are measured each by themselves, and added up.
+//! milliseconds is timed on each CPU. While the path was not idle since the last one came back, it
+//! has spent all that time moving what came back in it. If it may have been idle, the time counts
+//! that the command was out; and all that was out with it when it was sent, itself included, is
+//! taken to be what was moved in it: exactly so if a path does one after the other, and in the mean
+//! on any (J. Little, "A Proof for the Queuing Formula: L = λW", 1961). A time without commands is
+//! none. Reads and writes are measured each by themselves, and added up.
 //!
 //! In each interval in which something was measured, the sums of the last ones count an eighth: so
-//! after three 0.2 % of a speed is what it was before. A path that nobody uses keeps its speed, and is
-//! tried with one I/O now and then ([`Meter::is_to_be_tried`]).
+//! after three 0.2 % of a speed is what it was before. A path that nobody uses keeps its speed, and
+//! is tried with one I/O now and then ([`Meter::is_to_be_tried`]).
 
 use super::share::{self, WHOLE};
 
@@ -90,8 +90,8 @@ fn per_second(bytes: u64, nanos: u64) -> u64 {
 /// Makes the shares follow the speeds. Says whether they have changed.
 ///
 /// A path whose speed is not known counts as the mean of the others; nobody gets less than 1. The
-/// shares stay as they are while each is near to what it should be, within a sixteenth and 0.8 %: so
-/// what is measured a little differently from one interval to the next changes nothing.
+/// shares stay as they are while each is near to what it should be, within a sixteenth and 0.8 %:
+/// so what is measured a little differently from one interval to the next changes nothing.
 pub(crate) fn follow(meters: &[Meter], shares: &mut [u32]) -> bool {
     let known = || meters.iter().filter_map(Meter::speed);
     let (count, fastest) = (known().count() as u64, known().max().unwrap_or(0));
@@ -112,7 +112,9 @@ pub(crate) fn follow(meters: &[Meter], shares: &mut [u32]) -> bool {
     let far = |(&share, &wanted): (&u32, &u32)| share.abs_diff(wanted) > share.max(wanted) / 16 + 8;
     let changed = shares.iter().zip(&*wanted).any(far);
     if changed {
-        shares.copy_from_slice(wanted);
+        for (share, wanted) in shares.iter_mut().zip(wanted) {
+            *share = *wanted;
+        }
     }
     changed
 }

@@ -178,7 +178,11 @@ impl Features {
     pub(crate) fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let default = Self::default();
         let changed = || {
-            let all = TIMES.iter().zip(self.times).zip(default.times).take(FEATURES);
+            let all = TIMES
+                .iter()
+                .zip(self.times)
+                .zip(default.times)
+                .take(FEATURES);
             all.filter(|((_, own), default)| own != default)
                 .map(|(((name, ..), own), _)| (name, own))
         };

@@ -10,7 +10,10 @@ fn any_paths() -> impl Strategy<Value = Vec<Candidate>> {
     let share = prop_oneof![Just(0), 1..=1000u32];
     let out = vec(prop_oneof![Just(0), 1..=u32::MAX], 0..=3)
         .prop_map(|all| Load(all.into_iter().map(|bytes| Load::of(bytes).0).sum()));
-    vec((share, out).prop_map(|(share, out)| Candidate { share, out }), 0..=64)
+    vec(
+        (share, out).prop_map(|(share, out)| Candidate { share, out }),
+        0..=64,
+    )
 }
 
 fn pick(paths: &[Candidate], bytes: u32) -> Least {
@@ -18,13 +21,19 @@ fn pick(paths: &[Candidate], bytes: u32) -> Least {
 }
 
 fn paths(all: &[(u32, Load)]) -> Vec<Candidate> {
-    all.iter().map(|&(share, out)| Candidate { share, out }).collect()
+    all.iter()
+        .map(|&(share, out)| Candidate { share, out })
+        .collect()
 }
 
 /// When a path would have done an I/O, as the rule has it.
 fn done_at(path: &Candidate, bytes: u32) -> f64 {
     let bytes = f64::from(bytes.max(1));
-    let load = if path.out.0 == 0 { bytes / 4.0 } else { path.out.bytes() as f64 + bytes };
+    let load = if path.out.0 == 0 {
+        bytes / 4.0
+    } else {
+        path.out.bytes() as f64 + bytes
+    };
     load / f64::from(path.share)
 }
 
@@ -73,9 +82,21 @@ proptest! {
 #[test]
 fn if_all_are_idle_the_fastest() {
     let (idle, busy) = (Load(0), Load::of(4096));
-    assert_eq!(pick(&paths(&[(500, idle), (500, idle)]), 4096), Least::AllIdle(0b11));
-    assert_eq!(pick(&paths(&[(100, idle), (450, idle), (0, idle), (450, idle)]), 4096), Least::AllIdle(0b1010));
-    assert_eq!(pick(&paths(&[(500, busy), (0, idle)]), 4096), Least::Path(0));
+    assert_eq!(
+        pick(&paths(&[(500, idle), (500, idle)]), 4096),
+        Least::AllIdle(0b11)
+    );
+    assert_eq!(
+        pick(
+            &paths(&[(100, idle), (450, idle), (0, idle), (450, idle)]),
+            4096
+        ),
+        Least::AllIdle(0b1010)
+    );
+    assert_eq!(
+        pick(&paths(&[(500, busy), (0, idle)]), 4096),
+        Least::Path(0)
+    );
     let mut all = vec![(1, idle); 64];
     all[63].0 = 2;
     assert_eq!(pick(&paths(&all), 1), Least::AllIdle(1 << 63));
@@ -88,15 +109,30 @@ fn an_idle_path_is_used_when_that_pays() {
     let one = Load::of(4096);
     let many = Load(16 * one.0);
     let idle = Load(0);
-    assert_eq!(pick(&paths(&[(500, one), (500, idle)]), 4096), Least::Path(1));
-    assert_eq!(pick(&paths(&[(800, one), (200, idle)]), 4096), Least::Path(1));
-    assert_eq!(pick(&paths(&[(941, one), (59, idle)]), 4096), Least::Path(0));
-    assert_eq!(pick(&paths(&[(941, many), (59, idle)]), 4096), Least::Path(1));
+    assert_eq!(
+        pick(&paths(&[(500, one), (500, idle)]), 4096),
+        Least::Path(1)
+    );
+    assert_eq!(
+        pick(&paths(&[(800, one), (200, idle)]), 4096),
+        Least::Path(1)
+    );
+    assert_eq!(
+        pick(&paths(&[(941, one), (59, idle)]), 4096),
+        Least::Path(0)
+    );
+    assert_eq!(
+        pick(&paths(&[(941, many), (59, idle)]), 4096),
+        Least::Path(1)
+    );
 }
 
 #[test]
 fn a_flush_is_something_to_do() {
-    assert_eq!(pick(&paths(&[(500, Load::of(0)), (500, Load(0))]), 0), Least::Path(1));
+    assert_eq!(
+        pick(&paths(&[(500, Load::of(0)), (500, Load(0))]), 0),
+        Least::Path(1)
+    );
 }
 
 #[test]

@@ -105,7 +105,12 @@ fn what_a_driver_says_by_itself_is_no_word_of_the_lu() {
         assert_eq!(judge(code), Verdict::Lu);
         assert!(!is_word_of_lu(code), "{code}");
     }
-    for code in [status::MEDIUM, status::TARGET, status::NOSPC, status::RESV_CONFLICT] {
+    for code in [
+        status::MEDIUM,
+        status::TARGET,
+        status::NOSPC,
+        status::RESV_CONFLICT,
+    ] {
         assert!(is_word_of_lu(code), "{code}");
     }
 }

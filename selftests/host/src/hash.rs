@@ -14,8 +14,15 @@ const ADDRESSES: u32 = 10_000;
 /// The one of these adapters that gets an address; `None` if none has a weight.
 fn winner(dest: &Dest, adapters: &[(String, u32)]) -> Option<usize> {
     let mut best: Option<(usize, Bid)> = None;
-    for (number, (name, weight)) in adapters.iter().enumerate().filter(|(_, (_, weight))| *weight > 0) {
-        let bidder = Bidder { name: name.as_bytes(), weight: *weight };
+    for (number, (name, weight)) in adapters
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, weight))| *weight > 0)
+    {
+        let bidder = Bidder {
+            name: name.as_bytes(),
+            weight: *weight,
+        };
         let bid = Bid::new(dest, bidder);
         if best.is_none_or(|(_, other)| bid.beats(other)) {
             best = Some((number, bid));
@@ -25,7 +32,11 @@ fn winner(dest: &Dest, adapters: &[(String, u32)]) -> Option<usize> {
 }
 
 fn adapters(weights: &[u32]) -> Vec<(String, u32)> {
-    weights.iter().enumerate().map(|(number, weight)| (format!("eth{number}"), *weight)).collect()
+    weights
+        .iter()
+        .enumerate()
+        .map(|(number, weight)| (format!("eth{number}"), *weight))
+        .collect()
 }
 
 /// Addresses as they are given out: one after the other.
@@ -50,7 +61,14 @@ fn counts(dests: &[Dest], adapters: &[(String, u32)]) -> Vec<u32> {
 
 #[test]
 fn addresses_spread_as_the_weights() {
-    for weights in [&[500, 500][..], &[800, 200], &[667, 250, 83], &[250; 4], &[125; 8], &[1, 1]] {
+    for weights in [
+        &[500, 500][..],
+        &[800, 200],
+        &[667, 250, 83],
+        &[250; 4],
+        &[125; 8],
+        &[1, 1],
+    ] {
         let adapters = adapters(weights);
         let whole: u32 = weights.iter().sum();
         for dests in addresses() {
@@ -63,8 +81,8 @@ fn addresses_spread_as_the_weights() {
     }
 }
 
-/// When an adapter goes only the addresses that it had move, and they spread over the others as their
-/// weights; when it comes back all is as before.
+/// When an adapter goes only the addresses that it had move, and they spread over the others as
+/// their weights; when it comes back all is as before.
 #[test]
 fn only_what_must_move_moves() {
     let all = adapters(&[400, 300, 200, 100]);
@@ -89,7 +107,10 @@ fn only_those_move_to_a_heavier_adapter_that_it_wins() {
     let (before, after) = (adapters(&[100, 100, 100]), adapters(&[150, 100, 100]));
     for dests in addresses() {
         for dest in dests {
-            let (old, new) = (winner(&dest, &before).unwrap(), winner(&dest, &after).unwrap());
+            let (old, new) = (
+                winner(&dest, &before).unwrap(),
+                winner(&dest, &after).unwrap(),
+            );
             assert!(old == new || new == 0);
         }
     }
@@ -106,7 +127,7 @@ proptest! {
         let adapters = adapters(&weights);
         let mut turned = adapters.clone();
         turned.rotate_left(by.index(adapters.len()));
-        let name = |adapters: &[(String, u32)]| winner(&dest, adapters).map(|n| adapters[n].0.clone());
+        let name = |all: &[(String, u32)]| winner(&dest, all).map(|n| all[n].0.clone());
         prop_assert_eq!(name(&adapters), name(&turned));
         prop_assert_eq!(name(&adapters).is_none(), weights.iter().all(|&weight| weight == 0));
     }
@@ -116,9 +137,18 @@ proptest! {
 #[test]
 fn a_bid_is_the_weight_over_the_logarithm() {
     let dest = |n: u64| Dest::Wwpn(n);
-    // Two adapters with the same draw but other weights: the ratio of their bids is that of the weights.
+    // Two adapters with the same draw but other weights: the ratio of their bids is that of the
+    // weights.
     for n in 0..1000 {
-        let bid = |weight| Bid::new(&dest(n), Bidder { name: b"eth0", weight });
+        let bid = |weight| {
+            Bid::new(
+                &dest(n),
+                Bidder {
+                    name: b"eth0",
+                    weight,
+                },
+            )
+        };
         assert!(bid(2).beats(bid(1)) && !bid(1).beats(bid(2)) && !bid(1).beats(bid(1)));
         assert!(!bid(0).beats(bid(1)) && !bid(0).beats(bid(0)));
     }

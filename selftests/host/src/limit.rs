@@ -32,7 +32,10 @@ mod alone {
 
     proptest! {
         #[test]
-        fn what_is_sent_never_exceeds_the_limit(first in 0..20u32, steps in vec(any_step(), 0..200)) {
+        fn what_is_sent_never_exceeds_the_limit(
+            first in 0..20u32,
+            steps in vec(any_step(), 0..200),
+        ) {
             let limit = Limit::new(first);
             let mut most = first;
             // The commands of each I/O that is out, and whether it is counted.

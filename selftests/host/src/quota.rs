@@ -48,7 +48,13 @@ impl Paths for Some_ {
 
 /// Sizes of I/O: many of one kind, or of all kinds.
 fn any_sizes(most: usize) -> impl Strategy<Value = Vec<u32>> {
-    let size = prop_oneof![Just(0), Just(512), Just(4096), Just(262_144), 1..=1u32 << 20];
+    let size = prop_oneof![
+        Just(0),
+        Just(512),
+        Just(4096),
+        Just(262_144),
+        1..=1u32 << 20
+    ];
     prop_oneof![vec(size, 1..=most), vec(Just(4096), 1..=most)]
 }
 
@@ -71,10 +77,14 @@ fn largest_ratio(shares: &[u32]) -> u32 {
 
 proptest! {
     /// Each path has had its quotas but for less than one I/O, and less than one quota for who is
-    /// in the midst of its turn, or has not had it. So of any two, one is ahead of the other by no more
-    /// than their largest I/O and quota, taken for its share.
+    /// in the midst of its turn, or has not had it. So of any two, one is ahead of the other by no
+    /// more than their largest I/O and quota, taken for its share.
     #[test]
-    fn bytes_match_shares(shares in vec(50..=1000u32, 1..=8), size in prop_oneof![Just(512u32), Just(4096), 1..=1u32 << 20], mix in any::<bool>()) {
+    fn bytes_match_shares(
+        shares in vec(50..=1000u32, 1..=8),
+        size in prop_oneof![Just(512u32), Just(4096), 1..=1u32 << 20],
+        mix in any::<bool>(),
+    ) {
         let (turn, paths) = (Turn::new(), Some_::new(&shares));
         prop_assume!(largest_ratio(&shares) <= 200);
         let rounds = 10;
@@ -92,12 +102,15 @@ proptest! {
             // A round in the midst is worth a quota to some.
             let off = 2.0 * quota(share, largest as u32, least) as f64 + 2.0 * largest as f64;
             prop_assert!((sent[number] as f64 - due).abs() <= off,
-                "path {number} of {shares:?} has {} bytes, {due} are due, off by {off} at most", sent[number]);
+                "path {number} of {shares:?} has {} bytes, {due} are due within {off}", sent[number]);
         }
     }
 
     #[test]
-    fn a_path_with_share_0_carries_nothing(shares in vec(prop_oneof![Just(0), 1..=1000u32], 1..=64), sizes in any_sizes(300)) {
+    fn a_path_with_share_0_carries_nothing(
+        shares in vec(prop_oneof![Just(0), 1..=1000u32], 1..=64),
+        sizes in any_sizes(300),
+    ) {
         let (turn, paths) = (Turn::new(), Some_::new(&shares));
         for bytes in sizes {
             match turn.next(&paths, bytes) {
@@ -113,8 +126,8 @@ proptest! {
         let (turn, paths) = (Turn::new(), Some_::new(&shares));
         send(&turn, &paths, &sizes);
         let mut seen = vec![false; shares.len()];
-        // What is owed for the largest I/O so far is paid in 16 rounds, as the mean comes down to 4 KiB,
-        // of up to 10 I/Os of each path, and one more for what is over.
+        // What is owed for the largest I/O so far is paid in 16 rounds, as the mean comes down to 4
+        // KiB, of up to 10 I/Os of each path, and one more for what is over.
         for _ in 0..17 * 11 * shares.len() {
             seen[turn.next(&paths, 4096).unwrap()] = true;
         }
@@ -132,7 +145,11 @@ proptest! {
     }
 
     #[test]
-    fn a_run_follows_down_one_path(start in 0..1u64 << 50, count in 1..100usize, longest in 4096..=1u32 << 20) {
+    fn a_run_follows_down_one_path(
+        start in 0..1u64 << 50,
+        count in 1..100usize,
+        longest in 4096..=1u32 << 20,
+    ) {
         let turn = Turn::new();
         turn.went(7);
         let mut run = 4096;
@@ -169,7 +186,9 @@ fn four_to_one_is_four_to_one() {
 #[test]
 fn bytes_are_even_whatever_the_order_of_sizes() {
     let (turn, paths) = (Turn::new(), Some_::new(&[500, 500]));
-    let sizes: Vec<u32> = (0..10_000).map(|n| if n % 2 == 0 { 262_144 } else { 4096 }).collect();
+    let sizes: Vec<u32> = (0..10_000)
+        .map(|n| if n % 2 == 0 { 262_144 } else { 4096 })
+        .collect();
     let sent = send(&turn, &paths, &sizes);
     assert!(sent[0].abs_diff(sent[1]) <= 2 * 262_144, "{sent:?}");
 }

@@ -43,15 +43,27 @@ fn interval(paths: &mut [Path], shares: &mut [u32], speeds: &[Option<u64>]) -> b
 }
 
 fn any_speeds() -> impl Strategy<Value = Vec<u64>> {
-    vec(prop_oneof![1_000..=10_000_000_000u64, Just(1_000_000), Just(0), Just(1 << 55)], 1..=64)
+    vec(
+        prop_oneof![
+            1_000..=10_000_000_000u64,
+            Just(1_000_000),
+            Just(0),
+            Just(1 << 55)
+        ],
+        1..=64,
+    )
 }
 
 proptest! {
     #[test]
-    fn shares_add_up_and_nobody_is_left_with_nothing(speeds in any_speeds(), known in vec(any::<bool>(), 64)) {
+    fn shares_add_up_and_nobody_is_left_with_nothing(
+        speeds in any_speeds(),
+        known in vec(any::<bool>(), 64),
+    ) {
         let mut paths = vec![Path::default(); speeds.len()];
         let mut shares = vec![0; speeds.len()];
-        let given: Vec<_> = speeds.iter().zip(known).map(|(&speed, known)| known.then_some(speed)).collect();
+        let given = speeds.iter().zip(known);
+        let given: Vec<_> = given.map(|(&speed, known)| known.then_some(speed)).collect();
         for _ in 0..3 {
             interval(&mut paths, &mut shares, &given);
         }
@@ -74,8 +86,8 @@ proptest! {
         }
     }
 
-    /// Within three intervals after a change by up to 16 times, shares are within a sixteenth and 1.6 %
-    /// of what they should be, and stay.
+    /// Within three intervals after a change by up to 16 times, shares are within a sixteenth and
+    /// 1.6 % of what they should be, and stay.
     #[test]
     fn shares_converge_within_three_intervals(
         before in 1_000_000..=4_000_000u64,
@@ -90,7 +102,9 @@ proptest! {
             interval(&mut paths, &mut shares, &[Some(after), Some(other)]);
         }
         let due = after as f64 * 1000.0 / (after + other) as f64;
-        let near = |share: u32| (f64::from(share) - due).abs() <= due.max(f64::from(share)) / 16.0 + 16.0;
+        let near = |share: u32| {
+            (f64::from(share) - due).abs() <= due.max(f64::from(share)) / 16.0 + 16.0
+        };
         prop_assert!(near(shares[0]), "{shares:?}, {due} due");
         for _ in 0..10 {
             interval(&mut paths, &mut shares, &[Some(after), Some(other)]);
@@ -122,7 +136,11 @@ fn a_speed_is_bytes_over_seconds() {
     meter.forget();
     assert_eq!(meter.speed(), None);
     meter.pass(3_000_000, SECOND / 5);
-    assert_eq!(meter.speed(), Some(20_000_000), "what was seen before is not seen again");
+    assert_eq!(
+        meter.speed(),
+        Some(20_000_000),
+        "what was seen before is not seen again"
+    );
 }
 
 #[test]
@@ -154,7 +172,11 @@ fn nothing_known_changes_nothing() {
 #[test]
 fn a_new_path_counts_as_the_mean_of_the_others() {
     let (mut paths, mut shares) = (vec![Path::default(); 3], vec![0; 3]);
-    interval(&mut paths, &mut shares, &[Some(3_000_000), Some(1_000_000), None]);
+    interval(
+        &mut paths,
+        &mut shares,
+        &[Some(3_000_000), Some(1_000_000), None],
+    );
     assert_eq!(shares, [500, 167, 333]);
 }
 
@@ -163,7 +185,10 @@ fn a_new_path_counts_as_the_mean_of_the_others() {
 fn an_idle_path_is_tried_again() {
     let (mut paths, mut shares) = (vec![Path::default(); 2], vec![0; 2]);
     let millisecond = 1_000_000;
-    assert!(!paths[1].meter.is_to_be_tried(100, 0), "nothing is known of it");
+    assert!(
+        !paths[1].meter.is_to_be_tried(100, 0),
+        "nothing is known of it"
+    );
     interval(&mut paths, &mut shares, &[Some(100_000_000), Some(10_000)]);
     assert_eq!(shares, [999, 1]);
     for n in 1..=20 {
@@ -172,9 +197,17 @@ fn an_idle_path_is_tried_again() {
         assert_eq!(paths[1].meter.is_to_be_tried(100, 10 * millisecond), n > 16);
         assert!(!paths[0].meter.is_to_be_tried(100, 10 * millisecond));
     }
-    interval(&mut paths, &mut shares, &[Some(100_000_000), Some(100_000_000)]);
+    interval(
+        &mut paths,
+        &mut shares,
+        &[Some(100_000_000), Some(100_000_000)],
+    );
     assert!(!paths[1].meter.is_to_be_tried(100, 10 * millisecond));
-    interval(&mut paths, &mut shares, &[Some(100_000_000), Some(100_000_000)]);
+    interval(
+        &mut paths,
+        &mut shares,
+        &[Some(100_000_000), Some(100_000_000)],
+    );
     assert!(shares[1] > 400, "{shares:?}");
     assert!(!Meter::default().is_to_be_tried(u32::MAX, u64::MAX));
 }

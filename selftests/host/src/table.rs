@@ -367,8 +367,13 @@ fn a_policy_is_written_with_its_arguments() {
     };
     let mut features = Features::default();
     assert_eq!(written(&features, Policy::Dynamic), "dynamic 0");
-    features.set_policy_arg(Policy::Dynamic, b"interval_ms:50").unwrap();
-    assert_eq!(written(&features, Policy::Dynamic), "dynamic 1 interval_ms:50");
+    features
+        .set_policy_arg(Policy::Dynamic, b"interval_ms:50")
+        .unwrap();
+    assert_eq!(
+        written(&features, Policy::Dynamic),
+        "dynamic 1 interval_ms:50"
+    );
     assert_eq!(written(&features, Policy::Static), "static 0");
     let line = words(b"0 dynamic 1 interval_ms:50 1 a 0");
     assert_eq!(read(&line).unwrap().0.features, features);
