@@ -19,7 +19,7 @@ role_is() { [ "$(role "$1")" = "$2" ]; }
 roles_are() { [ "$(role dmba0) $(role dmba1)" = "$1" ]; }
 count() { cat "$NET/$1/$2"; }
 ios() { path_file "$1" "$2" ios; }
-refused_by_adapter() { check_fails "$1" "$2" sh -c "echo $3 >$NET/$4/role"; }
+refused_by_adapter() { check_fails "$1" "$2" bash -c "echo $3 >$NET/$4/role"; }
 
 dummy dmba0 dmba1 dmba2
 scratch disk 64
@@ -97,7 +97,10 @@ check "then its adapters are gone" test ! -e $NET/dmba0
 # What is out over an adapter counts for all bonds: one loads the first adapter, the other avoids it.
 late="memory_backed=0 irqmode=2 completion_nsec=5000000"
 # shellcheck disable=SC2086  # Words.
-for var in h1 h2 l1 l2; do scratch $var 64 $late; done
+for var in h1 h2 l1 l2; do
+	scratch $var 64 $late
+	KNAME[${!var}]=${!var#/dev/}
+done
 # shellcheck disable=SC2154  # Set by scratch.
 make_bond bond "0 primary 0 2 $h1 1 netdev:dmba0 $h2 1 netdev:dmba1" 131072
 # shellcheck disable=SC2154
@@ -120,7 +123,7 @@ wait $heavy
 echo 1000000 >$NET/dmba0/speed
 check_is "a speed can be set" 1000000 "$(cat $NET/dmba0/speed)"
 for value in x -1 '' 99999999999999999999; do
-	check_fails "but not to '$value'" "Invalid argument|out of range" sh -c "echo '$value' >$NET/dmba0/speed"
+	check_fails "but not to '$value'" "Invalid argument|out of range" bash -c "echo '$value' >$NET/dmba0/speed"
 done
 check "and is measured again" sh -c "echo 0 >$NET/dmba0/speed"
 remove_dm "${bond#/dev/mapper/}"
