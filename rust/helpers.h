@@ -30,6 +30,7 @@ void dm_bond_bio_add_buffer(struct bio *bio, void *buf, unsigned int len);
 unsigned int dm_bond_bdev_block_size(struct block_device *bdev);
 const char *dm_bond_bdev_owner(struct block_device *bdev);
 u64 dm_bond_bdev_done(struct block_device *bdev);
+bool dm_bond_bdev_is_quiesced(struct block_device *bdev);
 int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size);
 struct net_device *dm_bond_netdev_of(void *notifier_info);
 const char *dm_bond_netdev_name(const struct net_device *dev);

@@ -99,10 +99,24 @@ impl Bond {
             if !path.has_link() {
                 Self::fail(this, number, Why::Link);
             } else if path.is_in_use() {
-                return Some((number, epoch));
+                let chosen = Some((number, epoch));
+                return match path.device().is_quiesced() {
+                    true => this.takes_io().or(chosen),
+                    false => chosen,
+                };
             }
         }
         None
+    }
+
+    /// Some path whose driver takes I/O, with its epoch, for when that of the chosen one does not:
+    /// one that makes a new session may keep what it is sent until it has that.
+    fn takes_io(&self) -> Option<(usize, u32)> {
+        self.paths.iter().find_map(|path| {
+            let epoch = path.epoch();
+            let takes = path.is_in_use() && path.has_link() && !path.device().is_quiesced();
+            takes.then(|| (path.number(), epoch))
+        })
     }
 
     /// The path that carries all I/O where the primary one does while it lives.
