@@ -45,6 +45,11 @@ u64 dm_bond_bdev_done(struct block_device *bdev)
 	return part_stat_read_accum(bdev, ios) + part_stat_read_accum(bdev, sectors);
 }
 
+bool dm_bond_bdev_is_quiesced(struct block_device *bdev)
+{
+	return blk_queue_quiesced(bdev_get_queue(bdev));
+}
+
 int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size)
 {
 	return scnprintf(buf, size, "%pg", bdev);

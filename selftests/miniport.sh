@@ -195,6 +195,19 @@ goes_over "the other goes on" "$b"
 set_ "$a" restore path
 goes_over "until the next word" "$a"
 
+# A driver that takes nothing at this moment, and has not failed.
+set_ "$a" quiesced 1
+goes_over "I/O does not wait in a driver that takes none" "$b"
+path_is "which is no failure" "$a" state active
+set_ "$b" quiesced 1
+goes_over "if none takes any, it goes where it always would" "$a"
+set_ "$a" quiesced 0 && set_ "$b" quiesced 0
+bond_message "$bond" set_policy static
+set_ "$b" quiesced 1
+goes_over "the same with shares" "$a"
+set_ "$b" quiesced 0
+bond_message "$bond" set_policy primary
+
 # Adapters: dmbt0 has the first path of both bonds.
 set_ "$a" hold 1
 set_ "$c" hold 1

@@ -294,10 +294,24 @@ impl Bond {
             if !path.has_link() {
                 Self::fail(this, number, Why::Link);
             } else if this.is_usable(number) {
-                return Some((number, epoch));
+                let chosen = Some((number, epoch));
+                return match path.device().is_quiesced() {
+                    true => this.takes_io().or(chosen),
+                    false => chosen,
+                };
             }
         }
         None
+    }
+
+    /// Some path whose driver takes I/O, with its epoch, for when that of the chosen one does not:
+    /// one that makes a new session may keep what it is sent until it has that.
+    fn takes_io(&self) -> Option<(usize, u32)> {
+        self.paths.iter().find_map(|path| {
+            let epoch = path.epoch();
+            let takes = path.has_link() && !path.device().is_quiesced();
+            (takes && self.is_usable(path.number())).then(|| (path.number(), epoch))
+        })
     }
 
     /// Chooses a path that is in use, by the policy if no miniport has named one.

@@ -155,6 +155,13 @@ impl BlockDevice {
         unsafe { bindings::dm_bond_bdev_done(self.bdev.as_ptr()) }
     }
 
+    /// Whether the device's driver takes nothing at the moment: what is sent waits until it does
+    /// again, and nobody can call it back. Any context.
+    pub(crate) fn is_quiesced(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::dm_bond_bdev_is_quiesced(self.bdev.as_ptr()) }
+    }
+
     /// How the device's LU names itself, where its driver can tell. May sleep.
     pub(crate) fn unique_id(&self) -> Option<UniqueId> {
         // SAFETY: Valid by the type invariant; set before a device can be opened.
