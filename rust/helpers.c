@@ -45,11 +45,6 @@ u64 dm_bond_bdev_done(struct block_device *bdev)
 	return part_stat_read_accum(bdev, ios) + part_stat_read_accum(bdev, sectors);
 }
 
-bool dm_bond_bdev_is_quiesced(struct block_device *bdev)
-{
-	return blk_queue_quiesced(bdev_get_queue(bdev));
-}
-
 int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size)
 {
 	return scnprintf(buf, size, "%pg", bdev);
@@ -102,11 +97,6 @@ void dm_bond_free_percpu(unsigned long p)
 void *dm_bond_per_cpu_ptr(unsigned long p, unsigned int cpu)
 {
 	return cpu_possible(cpu) ? per_cpu_ptr((__force void __percpu *)p, cpu) : NULL;
-}
-
-unsigned long dm_bond_jiffies(void)
-{
-	return jiffies;
 }
 
 struct net_device *dm_bond_netdev_of(void *notifier_info)

@@ -24,12 +24,12 @@ use crate::{
         speed::{self, Meter},
         table::MAX_PATHS,
     },
+    sync::{Atomic, Flag, Full, Relaxed},
 };
 use kernel::{
     impl_has_work, new_spinlock_irq, new_work,
     prelude::*,
     sync::{
-        atomic::{Atomic, AtomicFlag, Full, Relaxed},
         Arc, SpinLockIrq,
     },
     workqueue::{Work, WorkItem},
@@ -215,7 +215,7 @@ impl WorkItem for Team {
 /// A bond's part in a team.
 pub(crate) struct Membership {
     team: Arc<Team>,
-    left: AtomicFlag,
+    left: Flag,
 }
 
 /// Why there can be no such team: an adapter is of another one already, that this one is not.
@@ -264,7 +264,7 @@ impl Membership {
     fn new(team: &Arc<Team>) -> Self {
         Self {
             team: team.clone(),
-            left: AtomicFlag::new(false),
+            left: Flag::new(false),
         }
     }
 

@@ -25,11 +25,11 @@ use crate::{
         speed,
         table::{Dest, Policy, Time, MAX_PATHS},
     },
+    sync::{Atomic, Relaxed},
 };
 use kernel::{
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
         Arc,
     },
     time::msecs_to_jiffies,
@@ -329,10 +329,10 @@ impl Bond {
             usable: self.usable.load(Relaxed),
             policy,
         };
-        let primary = match self.team.as_ref() {
-            Some(team) if policy.is_adapters() => team.receive(here),
-            _ => None,
-        };
+        if !policy.is_adapters() {
+            return self.pick_by_share(&view, shape);
+        }
+        let primary = self.team.as_ref().and_then(|team| team.receive(here));
         let number = match primary.and_then(|_| self.offloaded(&view, shape)) {
             Some(number) => number,
             None => {

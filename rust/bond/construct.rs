@@ -27,12 +27,12 @@ use crate::{
         speed::Meter,
         table::{Fault, Head, PathLine, Reader, MAX_PATHS},
     },
+    sync::{Atomic, Flag},
 };
 use kernel::{
     fmt, new_delayed_work, new_mutex, new_spinlock_irq, new_work,
     prelude::*,
     sync::{
-        atomic::{Atomic, AtomicFlag},
         Arc, SetOnce,
     },
     time::Instant,
@@ -137,7 +137,7 @@ impl Bond {
                 offload: rcu::Slot::new(),
                 chooser <- new_mutex!(true, "Bond::chooser"),
                 command_bytes: command_bytes.unwrap_or(0).max(1),
-                holding: AtomicFlag::new(false),
+                holding: Flag::new(false),
                 looked: Atomic::new(0),
                 inner <- new_spinlock_irq!(inner, "Bond::inner"),
                 tree <- new_mutex!(None, "Bond::tree"),

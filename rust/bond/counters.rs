@@ -5,10 +5,11 @@
 use crate::{
     kapi::percpu::{Here, PerCpu},
     policy::choose::Load,
+    sync::{Atomic, Full, Relaxed},
 };
 use kernel::{
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed},
+    
 };
 
 /// A path's part on one CPU. It has a cache line of its own.

@@ -20,13 +20,13 @@ use crate::{
         share,
         table::{Dest, Policy, Time},
     },
+    sync::{Acquire, Atomic, Flag, Full, Relaxed},
 };
 use kernel::{
     impl_has_delayed_work, new_delayed_work, new_mutex, new_spinlock_irq,
     prelude::*,
     str::CString,
     sync::{
-        atomic::{Acquire, Atomic, AtomicFlag, Full, Relaxed},
         Arc, Mutex, SetOnce, SpinLockIrq,
     },
     time::{delay::fsleep, msecs_to_jiffies, Delta},
@@ -58,17 +58,17 @@ pub(crate) struct Path {
     /// Tells the miniport that is bound from others: its `Port::id`, or 0.
     pub(super) port: Atomic<usize>,
     /// What the path's miniport said last of the adapter was that it failed.
-    pub(super) spoke: AtomicFlag,
+    pub(super) spoke: Flag,
     /// The miniport is to be asked for what is pending whatever the link.
-    pub(super) abort_told: AtomicFlag,
+    pub(super) abort_told: Flag,
     /// The miniport has taken it that its adapter is the primary one.
-    pub(super) told_primary: AtomicFlag,
+    pub(super) told_primary: Flag,
     /// The link was lost for so long that the session over it is not to be relied on.
-    harmed: AtomicFlag,
+    harmed: Flag,
     /// It is to be probed though it is in use.
-    doubted: AtomicFlag,
+    doubted: Flag,
     /// A probe is out.
-    probed: AtomicFlag,
+    probed: Flag,
     /// The bond, from its birth to its end.
     #[pin]
     bond: SpinLockIrq<Option<Arc<Bond>>>,
@@ -136,12 +136,12 @@ impl Path {
                 epoch: Atomic::new(0),
                 life: Atomic::new(0),
                 port: Atomic::new(0),
-                spoke: AtomicFlag::new(false),
-                abort_told: AtomicFlag::new(false),
-                told_primary: AtomicFlag::new(false),
-                harmed: AtomicFlag::new(false),
-                doubted: AtomicFlag::new(false),
-                probed: AtomicFlag::new(false),
+                spoke: Flag::new(false),
+                abort_told: Flag::new(false),
+                told_primary: Flag::new(false),
+                harmed: Flag::new(false),
+                doubted: Flag::new(false),
+                probed: Flag::new(false),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
                 probe <- new_mutex!(probe, "Path::probe"),
                 binding <- new_mutex!(None, "Path::binding"),
