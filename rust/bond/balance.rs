@@ -7,7 +7,6 @@ use super::{
     works, Bond, Counters, Inner, Path,
 };
 use crate::{
-    adapter::Adapter,
     kapi::{
         block::is_plugged,
         dm::Owned,
@@ -57,10 +56,11 @@ impl Shape {
 /// What is kept with an I/O that is out.
 #[derive(Clone, Copy)]
 pub(super) struct Dispatch {
+    /// The path that has it, or [`Self::NOWHERE`].
     path: u8,
-    io: Counted,
     /// It counts for its adapter too.
     teamed: bool,
+    io: Counted,
     /// The commands that the limit counts for it.
     commands: u32,
     /// The path's epoch when it was sent: if that has passed, the I/O was voided, and a success is
@@ -71,21 +71,49 @@ pub(super) struct Dispatch {
     pub(super) life: u32,
     /// When it was sent, in nanoseconds, if it is timed; else 0.
     sent_at: u64,
-    /// The bytes that were out then, on the path and over its adapter.
+    /// The bytes that were out then, on the path and over its adapter, if it is timed.
     out: u64,
     adapter_out: u64,
 }
 
 impl Dispatch {
-    pub(super) fn path(&self) -> usize {
-        self.path.into()
+    const NOWHERE: u8 = u8::MAX;
+
+    /// The path that has the I/O, if one has.
+    pub(super) fn path(&self) -> Option<usize> {
+        (self.path != Self::NOWHERE).then_some(self.path.into())
+    }
+
+    pub(super) fn io(&self) -> Counted {
+        self.io
+    }
+
+    /// It is back.
+    pub(super) fn end(&mut self) {
+        self.path = Self::NOWHERE;
+    }
+}
+
+impl Default for Dispatch {
+    fn default() -> Self {
+        Self {
+            path: Self::NOWHERE,
+            teamed: false,
+            io: Counted::default(),
+            commands: 0,
+            epoch: 0,
+            life: 0,
+            sent_at: 0,
+            out: 0,
+            adapter_out: 0,
+        }
     }
 }
 
 /// What becomes of an I/O that wants to be sent.
 pub(super) enum Sent {
-    /// It goes its way.
-    Via(Dispatch),
+    /// It goes to this path.
+    To(usize),
     /// No path is in use.
     NoPath,
     /// As many are out as may be.
@@ -99,8 +127,8 @@ const FEW: u64 = 16;
 pub(super) struct View<'a> {
     bond: &'a Bond,
     pub(super) here: &'a Here,
-    /// A bit for each path that may be chosen.
-    pub(super) usable: u64,
+    /// A bit for each path that may be chosen, if it is in use.
+    mask: u64,
     policy: Policy,
 }
 
@@ -148,9 +176,12 @@ impl Paths for View<'_> {
     }
 
     fn share(&self, number: usize) -> u32 {
-        match self.usable >> number & 1 {
-            0 => 0,
-            _ => self.bond.paths[number].share_under(self.policy),
+        let path = &self.bond.paths[number];
+        let share = path.share_in_force();
+        match self.policy {
+            _ if share == 0 || self.mask >> number & 1 == 0 => 0,
+            Policy::AdapterLoad => path.share_under(self.policy),
+            _ => share,
         }
     }
 
@@ -164,19 +195,18 @@ impl Paths for View<'_> {
 }
 
 impl Bond {
-    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its
-    /// path and counts it. Any context.
-    pub(super) fn send(this: &Arc<Self>, shape: Shape) -> Sent {
+    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its path
+    /// and counts it. Any context.
+    pub(super) fn send(this: &Arc<Self>, shape: Shape, dispatch: &mut Dispatch) -> Sent {
         let here = Here::new();
-        let bytes = shape.bytes;
-        let commands = bytes.div_ceil(this.command_bytes).max(1);
-        let mut answer = this.limit.ask(commands);
+        let commands = || shape.bytes.div_ceil(this.command_bytes).max(1);
+        let answer = this.limit.ask(commands);
         if answer == Answer::Wait {
             return Sent::Full;
         }
         let Some((number, epoch)) = Self::choose(this, &here, shape) else {
             if answer == Answer::Counted {
-                this.limit.returned(commands);
+                this.limit.returned(commands());
             }
             return Sent::NoPath;
         };
@@ -185,50 +215,50 @@ impl Bond {
         let io = Counted {
             cpu: here.cpu() as u16,
             writes: shape.writes,
-            bytes,
+            bytes: shape.bytes,
         };
-        if answer == Answer::Settle {
-            let _guard = this.inner.lock();
-            answer = this.limit.settle(commands, || this.out());
-            if answer == Answer::Wait {
-                return Sent::Full;
+        let answer = match answer {
+            Answer::Settle => {
+                // What is sent is on the path before the lock is given up: see `Limit::settle`.
+                let _guard = this.inner.lock();
+                let answer = this.limit.settle(commands(), || this.out());
+                if answer == Answer::Wait {
+                    return Sent::Full;
+                }
+                counters.sent(&here, io);
+                answer
             }
-            counters.sent(&here, io);
-        } else {
-            counters.sent(&here, io);
-        }
-        let mut dispatch = Dispatch {
-            path: number as u8,
-            io,
-            teamed: false,
-            commands: if answer == Answer::Counted {
-                commands
-            } else {
-                0
-            },
-            epoch,
-            life: path.life(),
-            sent_at: 0,
-            out: 0,
-            adapter_out: 0,
+            answer => {
+                counters.sent(&here, io);
+                answer
+            }
         };
+        dispatch.commands = match answer {
+            Answer::Counted => commands(),
+            _ => 0,
+        };
+        dispatch.path = number as u8;
+        dispatch.io = io;
+        dispatch.epoch = epoch;
+        dispatch.life = path.life();
+        dispatch.sent_at = 0;
         let adapter = path.adapter().filter(|adapter| adapter.is_teamed());
+        dispatch.teamed = adapter.is_some();
         if let Some(adapter) = adapter {
             adapter.traffic().sent(&here, io);
-            dispatch.teamed = true;
         }
-        if bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
+        if io.bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
             let bytes_out = |of: &Counters| of.out_of(io.writes).bytes();
             dispatch.sent_at = nanoseconds();
             dispatch.out = bytes_out(counters);
             dispatch.adapter_out = adapter.map_or(0, |adapter| bytes_out(adapter.traffic()));
         }
-        trace::choose(this.events.device(), path.dev(), bytes);
-        Sent::Via(dispatch)
+        trace::choose(this.events.device(), path.dev(), io.bytes);
+        Sent::To(number)
     }
 
-    /// Takes down that an I/O is back, and whether it had succeeded.
-    pub(super) fn returned(this: &Arc<Self>, dispatch: &Dispatch, success: bool) {
+    /// Takes down that an I/O is back from a path, and whether it had succeeded.
+    pub(super) fn returned(this: &Arc<Self>, path: &Path, dispatch: &Dispatch, success: bool) {
         if dispatch.commands > 0 {
             // In this order: see `Limit::settle`.
             this.limit.returned(dispatch.commands);
@@ -238,35 +268,22 @@ impl Bond {
             _ => 0,
         };
         let take = |counters: &Counters, out| {
-            let last = counters.returned(dispatch.io);
-            if success {
-                counters.succeeded(dispatch.io);
-            }
+            let last = counters.returned(dispatch.io, success);
             if now > 0 || last || !success {
                 let sent_at = dispatch.sent_at;
                 let timed = (now > 0).then_some((Timed { sent_at, out }, now));
                 counters.watch(dispatch.io, timed, last || !success);
             }
         };
-        take(this.paths[dispatch.path()].counters(), dispatch.out);
-        if let Some(traffic) = this.traffic_of(dispatch) {
-            take(traffic, dispatch.adapter_out);
+        take(path.counters(), dispatch.out);
+        if dispatch.teamed {
+            if let Some(adapter) = path.adapter() {
+                take(adapter.traffic(), dispatch.adapter_out);
+            }
         }
         if this.limit.is_crowded() {
             this.kick();
         }
-    }
-
-    /// The traffic of its adapter, if it was counted there.
-    fn traffic_of(&self, dispatch: &Dispatch) -> Option<&Counters> {
-        let adapter = self.paths[dispatch.path()].adapter();
-        adapter.filter(|_| dispatch.teamed).map(Adapter::traffic)
-    }
-
-    /// Takes down that it was not sent, so that its quota is not used: it comes again.
-    pub(super) fn refused(&self, dispatch: &Dispatch) {
-        let counters = self.paths[dispatch.path()].counters();
-        counters.refund(dispatch.io);
     }
 
     /// How many I/Os are out on all paths, and how many commands they need at most.
@@ -323,25 +340,19 @@ impl Bond {
         if policy == Policy::Primary {
             return self.carrier();
         }
-        let mut view = View {
+        let view = View {
             bond: self,
             here,
-            usable: self.usable.load(Relaxed),
+            mask: u64::MAX,
             policy,
         };
         if !policy.is_adapters() {
             return self.pick_by_share(&view, shape);
         }
         let primary = self.team.as_ref().and_then(|team| team.receive(here));
-        let number = match primary.and_then(|_| self.offloaded(&view, shape)) {
+        let number = match primary.and_then(|_| self.offloaded(shape)) {
             Some(number) => number,
-            None => {
-                let won = view.usable & self.winners.load(Relaxed);
-                if policy == Policy::AdapterHash && won != 0 {
-                    view.usable = won;
-                }
-                self.pick_by_share(&view, shape)?
-            }
+            None => self.pick_by_share(&view, shape)?,
         };
         if let (Some(primary), Some(adapter)) = (primary, self.paths[number].adapter()) {
             if !core::ptr::eq(primary, adapter) {
@@ -352,9 +363,12 @@ impl Bond {
     }
 
     /// A path that is to be tried, if there is one: see [`Meter::is_to_be_tried`](speed::Meter).
-    fn take_one_to_try(&self, view: &View<'_>) -> Option<usize> {
+    fn take_one_to_try(&self) -> Option<usize> {
         let due = self.due.load(Relaxed);
-        let number = match due & view.usable {
+        if due == 0 {
+            return None;
+        }
+        let number = match due & self.usable.load(Relaxed) {
             0 => return None,
             some => some.trailing_zeros(),
         };
@@ -376,14 +390,14 @@ impl Bond {
             Policy::Dynamic | Policy::AdapterLoad => {
                 let candidates = view.candidates(shape.writes);
                 match (
-                    self.take_one_to_try(view),
+                    self.take_one_to_try(),
                     choose::least_loaded(candidates, shape.bytes),
                 ) {
                     (Some(number), _) => number,
                     (None, Least::Path(number)) => view.twin(number),
                     (None, Least::AllIdle(fastest)) => {
                         let view = View {
-                            usable: view.usable & fastest,
+                            mask: fastest,
                             ..*view
                         };
                         turn.next(&view, shape.bytes)?
@@ -505,46 +519,53 @@ impl Bond {
         }
     }
 
-    /// Lets all CPUs begin a new round, and the addresses be bid for again.
+    /// Lets all CPUs begin a new round. To be called under the bond's lock only.
     pub(super) fn shares_changed(&self, _locked: &Inner) {
+        self.enforce();
         let next = self.version.load(Relaxed).wrapping_add(1);
         self.version.store(next, Relaxed);
-        self.auction();
     }
 
-    /// Finds out which paths win the addresses that they lead to. To be called under the bond's
-    /// lock only.
-    pub(super) fn auction(&self) {
-        let bid = |path: &Path| {
-            let (dest, adapter) = (path.dest()?, path.adapter()?);
-            let name = adapter.key().to_bytes();
-            let weight = path.share();
-            Some((dest, Bid::new(&dest, Bidder { name, weight })))
+    /// Sets the shares that count now: after shares, policy or the paths in use have changed. To be
+    /// called under the bond's lock only.
+    pub(super) fn enforce(&self) {
+        let policy = self.policy();
+        let won = match policy {
+            Policy::AdapterHash => self.auction(),
+            _ => u64::MAX,
         };
-        let mut winners = 0u64;
-        let mut best: [Option<(Dest, Bid)>; MAX_PATHS] = [None; MAX_PATHS];
-        if self.policy() != Policy::AdapterHash {
-            return self.winners.store(0, Relaxed);
+        for path in &self.paths {
+            let number = path.number();
+            let counts = self.is_usable(number) && won >> number & 1 != 0;
+            path.set_share_in_force(if counts { path.share_under(policy) } else { 0 });
         }
-        for (number, path) in self.paths.iter().enumerate() {
-            if self.is_usable(number) {
-                best[number] = bid(path);
+    }
+
+    /// Which paths in use win the addresses that they lead to: a bit for each. A path without address
+    /// or adapter is alone with its own.
+    fn auction(&self) -> u64 {
+        let mut bids: [Option<(Dest, Bid)>; MAX_PATHS] = [None; MAX_PATHS];
+        for path in self.paths.iter().filter(|path| self.is_usable(path.number())) {
+            if let (Some(dest), Some(adapter)) = (path.dest(), path.adapter()) {
+                let name = adapter.key().to_bytes();
+                let weight = path.share();
+                bids[path.number()] = Some((dest, Bid::new(&dest, Bidder { name, weight })));
             }
         }
-        for (number, own) in best.iter().enumerate() {
-            let Some((dest, own)) = own else { continue };
-            let beaten = best.iter().enumerate().any(|(other, rival)| match rival {
-                Some((same, rival)) if same == dest && other != number => {
-                    // Of two equal bids the first one counts.
-                    rival.beats(*own) || (other < number && !own.beats(*rival))
+        let is_beaten = |number: usize| {
+            let Some((dest, own)) = bids[number] else {
+                return false;
+            };
+            bids.iter().enumerate().any(|(other, rival)| match rival {
+                // Of two equal bids the first one counts.
+                Some((same, rival)) if *same == dest && other != number => {
+                    rival.beats(own) || (other < number && !own.beats(*rival))
                 }
                 _ => false,
-            });
-            if !beaten {
-                winners |= 1 << number;
-            }
-        }
-        self.winners.store(winners, Relaxed);
+            })
+        };
+        let winners = (0..self.paths.len()).filter(|&number| !is_beaten(number));
+        winners.fold(0, |mask, number| mask | 1 << number)
     }
 }
 

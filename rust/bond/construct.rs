@@ -133,7 +133,6 @@ impl Bond {
                 due: Atomic::new(0),
                 limit: Limit::new(head.features.max_commands()),
                 team: SetOnce::new(),
-                winners: Atomic::new(0),
                 offload: rcu::Slot::new(),
                 chooser <- new_mutex!(true, "Bond::chooser"),
                 command_bytes: command_bytes.unwrap_or(0).max(1),
@@ -152,6 +151,7 @@ impl Bond {
             }),
             GFP_KERNEL,
         )?;
+        bond.shares_changed(&bond.inner.lock());
         for path in &bond.paths {
             if let Err(error) = Path::begin(path, &bond) {
                 Self::end(&bond);

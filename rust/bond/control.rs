@@ -250,8 +250,7 @@ impl Bond {
                 share::in_use(shares, |number| self.is_usable(number));
             }
             Policy::AdapterHash => {
-                let won = self.winners.load(Relaxed);
-                share::in_use(shares, |number| won >> number & 1 != 0);
+                share::in_use(shares, |number| self.paths[number].share_in_force() > 0);
             }
             Policy::Primary => {
                 let carrier = self.carrier();

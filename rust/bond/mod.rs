@@ -126,10 +126,6 @@ pub(crate) struct Bond {
     limit: Limit,
     /// Where the adapters balance, or did: those that do.
     team: SetOnce<Membership>,
-    /// A bit for each path that has won the address that it leads to: see
-    /// [`hash`](crate::policy::hash).
-    winners: Atomic<u64>,
-    /// How the primary adapter itself chooses, if it does. Written under `chooser`.
     offload: rcu::Slot<KBox<Offload>>,
     /// Whether there may be one.
     #[pin]

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Atomics whose relaxed loads and stores are one instruction.
+//! Atomics whose loads, and relaxed stores, are one instruction where the machine has one.
 //!
 //! They are [`kernel::sync::atomic`]'s, which calls a C function for each; there are some dozens of
 //! loads on the way of an I/O.
 //!
 //! C header: [`include/asm-generic/rwonce.h`](srctree/include/asm-generic/rwonce.h)
 
+#[cfg(CONFIG_X86)]
+use core::sync::atomic::{compiler_fence, Ordering::Acquire};
 use kernel::sync::atomic::{
     self,
     ordering::{AcquireOrRelaxed, Ordering, OrderingType, ReleaseOrRelaxed},
@@ -32,11 +34,24 @@ macro_rules! words {
         $(impl Atomic<$word> {
             /// Loads the value.
             #[inline(always)]
-            pub(crate) fn load<O: AcquireOrRelaxed>(&self, order: O) -> $word {
+            pub(crate) fn load<O: AcquireOrRelaxed>(
+                &self,
+                #[cfg_attr(CONFIG_X86, expect(unused_variables))] order: O,
+            ) -> $word {
                 match O::TYPE {
                     // SAFETY: As `READ_ONCE`, which `atomic_read` is: the place is valid and aligned,
                     // and a word is read whole.
                     OrderingType::Relaxed => unsafe { self.as_ptr().read_volatile() },
+                    // As `smp_load_acquire` there: loads are not reordered with later accesses, but
+                    // by the compiler.
+                    #[cfg(CONFIG_X86)]
+                    _ => {
+                        // SAFETY: As above.
+                        let value = unsafe { self.as_ptr().read_volatile() };
+                        compiler_fence(Acquire);
+                        value
+                    }
+                    #[cfg(not(CONFIG_X86))]
                     _ => self.0.load(order),
                 }
             }
