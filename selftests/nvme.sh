@@ -25,7 +25,7 @@ pull() {
 	reason=$(cat "/sys/block/$BOND/bond/paths/${PATHS[i]#/dev/}/last_failure")
 	check_is "$what says why" "link down" "$reason"
 	check_is "$what leaves the other path in use" active "$(state "$other")"
-	sleep 12 # Until nvme-tcp has given up what was on its way; by default that is 8 s.
+	pause 12 # Until nvme-tcp has given up what was on its way; by default that is 8 s.
 	check_is "$what is one failure" $((before + 1)) "$(failures "$i")"
 	check "I/O goes on after $what" moves
 	"$up" "$i"
@@ -36,7 +36,7 @@ pull() {
 moves() {
 	local before
 	before=$(awk '{ print $1 + $5 }' "/sys/block/$BOND/stat")
-	sleep 2
+	pause 2
 	[ "$(awk '{ print $1 + $5 }' "/sys/block/$BOND/stat")" -gt "$before" ]
 }
 
@@ -52,7 +52,7 @@ second_namespace_down() { [ ! -e "$NS2" ] || rmdir "$NS2"; }
 
 table() { echo "0 $SECTORS bond 0 static 0 2 ${PATHS[1]} 1 netdev:eth1 ${1-${PATHS[2]}} 1 netdev:eth2"; }
 
-need fio nvme ip jq bc veth nvmet-tcp nvme-tcp null_blk
+need fio nvme ip jq bc veth nvmet-tcp nvme-tcp null_blk sch_netem
 [ "$(cat /sys/module/nvme_core/parameters/multipath)" = N ] || skip_all "needs nvme_core.multipath=N"
 load_bond
 at_exit rig_down
@@ -96,9 +96,11 @@ for path in "${MPATHS[@]:1}"; do
 	at_exit kill $!
 done
 
-# Slow enough cables that there is always I/O on its way when one is pulled: without, a guest's are instant.
-shape 1 40
-shape 2 40
+# Long cables, so that there is always I/O on its way when one is pulled: without, a guest's are instant. Narrow ones
+# would not do: what is on its way in them is nothing, where the CPUs are slower still.
+long() { tc qdisc replace dev "eth$1" root netem delay 50ms; }
+long 1
+long 2
 # Each has a half of the namespace.
 load_start bond "/dev/mapper/$BOND_NAME" --size=16M --offset=0
 load_start multipath "/dev/mapper/$MULTI_NAME" --size=16M --offset=32M
