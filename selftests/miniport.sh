@@ -439,11 +439,10 @@ check_is "everything is unbound" "0 0" \
 	"$(($(of_ "$a" binds) - $(of_ "$a" unbinds))) $(($(of_ "$b" binds) - $(of_ "$b" unbinds)))"
 
 # Under load. Each round: one path keeps what comes for a moment, then fails, by turns voided and not.
-unsure() { echo $(($(of_ "$a" unsure) + $(of_ "$b" unsure))); }
 # as_many <sent again> <given back undone> <may have been carried out, and sent again all the same>
 as_many() { [ "$1" -ge "$2" ] && [ "$1" -le $(($2 + $3)) ]; }
 rounds() {
-	local i way how
+	local i way how gone given doubts
 	for ((i = 0; i < PULLS; i++)); do
 		way=$a
 		[ $((i % 4)) -lt 2 ] || way=$b
@@ -463,8 +462,10 @@ rounds() {
 		wait_for 5 inflight_is "$way" 0 || { note "round $i: $how: in flight still"; return 1; }
 		set_ "$way" restore path
 		wait_for 5 state_is "$bond" "$way" active || { note "round $i: $how: not back"; return 1; }
-		gone=$(($(requeued) - $1)) given=$(($(undone) - $2))
-		as_many "$gone" "$given" $(($(unsure) - $3)) || { note "round $i, $how: $given given back undone, $gone sent again"; return 1; }
+		sum_requeued && gone=$((SUM - $1))
+		sum_undone && given=$((SUM - $2))
+		sum_unsure && doubts=$((SUM - $3))
+		as_many "$gone" "$given" "$doubts" || { note "round $i, $how: $given given back undone, $gone sent again"; return 1; }
 	done
 }
 new_bond "1 probe_ms:50 static 0 2 $a 0 $b 0"
