@@ -44,3 +44,12 @@ once() {
 		"$@"
 	) 9>"$CACHE/.$name.lock"
 }
+
+# machine <file>: what a benchmark ran on, from what describe_guest (guest/common.sh) wrote to the file.
+machine() {
+	local kernel='' cpus='' by='' cpu
+	{ read -r kernel; read -r cpus; read -r by; } <"$1" || true # No line for none.
+	cpu=$(sed -n 's/^model name\s*: *//p' /proc/cpuinfo | head -n 1)
+	echo "Kernel $kernel in a virtual machine (${by:-software emulation}) with $cpus CPUs, on $(nproc) cores of $cpu." \
+		"Commit $(git -C "$TOP" describe --always --dirty)."
+}
