@@ -33,6 +33,7 @@ while [ $# -gt 0 ]; do
 	--append) APPEND+=" $2" ;;
 	--icount)
 		ACCEL="-accel tcg,thread=single,tb-size=512 -icount shift=0,sleep=off"
+		APPEND+=" sysctl.kernel.hung_task_timeout_secs=0" # What waits for the host waits for long.
 		CPUS=1 BOOT_LIMIT=600 SILENCE_LIMIT=300 # By the guest's clock the heart beats once in 5 billion instructions.
 		shift
 		continue

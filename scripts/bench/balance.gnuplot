@@ -8,5 +8,5 @@ set style histogram clustered gap 1
 set yrange [0:100]
 set xtics scale 0
 set xlabel "speeds of the paths" textcolor rgb ink
-set key outside bottom center horizontal
+set key outside right center vertical spacing 3.2
 plot for [i = 2:STATS_columns] data using i:xtic(1) title columnheader(i)

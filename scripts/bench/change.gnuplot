@@ -6,5 +6,5 @@ set title "{/:Bold=16 One of two paths becomes ten times slower, and fast again}
 set yrange [0:]
 set xlabel "seconds" textcolor rgb ink
 set ylabel "MB/s" textcolor rgb ink
-set key outside bottom center horizontal
+set key outside right center vertical spacing 3.2
 plot for [i = 2:STATS_columns] data using 1:i with lines title columnheader(i)

@@ -28,10 +28,9 @@ change() {
 	for device in $(devices_here); do
 		on "$device" || { skip "$device" "$WHY"; continue; }
 		rm -f events ./*.log
-		change_load "$FILE" --runtime=600 --write_lat_log=change --log_unix_epoch=1 --log_entries=65536 --disable_slat=1 \
+		change_load "$FILE" --runtime=$((3 * PHASE_S + 10)) --write_lat_log=change --log_unix_epoch=1 --log_entries=65536 --disable_slat=1 \
 			--disable_clat=1 &
-		sleep "$PHASE_S"
-		sleep 2 # While fio gets going.
+		sleep 4 # While fio gets going.
 		event 1
 		sleep "$PHASE_S"
 		shape 2 "$SLOW_MBIT" && event 2
@@ -39,7 +38,6 @@ change() {
 		shape 2 "$FAST_MBIT" && event 3
 		sleep "$PHASE_S"
 		event 4
-		pkill -INT -x fio
 		wait
 		rates "$device" >>"$OUT/results"
 		tell "$device"

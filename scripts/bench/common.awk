@@ -42,6 +42,8 @@ function begin_page(heading, text) {
 }
 
 function end_page() {
+	if (JUDGED in skipped)
+		short(title(JUDGED) " is not there")
 	if (leftout)
 		print "\nNot there: " leftout "."
 	print "\n" machine
@@ -70,5 +72,8 @@ function number(n,    text, sign) {
 
 function short(text) { print text >shorts }
 
-# A value for the chart; its names have no blanks within quotes.
-function quote(text) { return "\"" text "\"" }
+# A name in the chart's data, on two lines.
+function quote(text) {
+	sub(/ /, "\\n", text)
+	return "\"" text "\""
+}

@@ -14,5 +14,5 @@ do for [i = 1:7] { set linetype i linecolor rgb colour[i] linewidth 2 }
 set border 3 linecolor rgb ink
 set tics nomirror out textcolor rgb ink scale 0.5
 set grid ytics linecolor rgb "#dddddd" linewidth 1
-set key top left textcolor rgb ink samplen 1
+set key top left Left reverse textcolor rgb ink samplen 1
 set style fill solid 1.0 noborder
