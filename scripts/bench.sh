@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # What "make bench" runs: what a bond costs and how well it shares the load, beside dm-multipath and others. Prints a
 # page of tables for each section; they and their charts are in $CACHE/bench, too, as <section>.md and <section>.svg.
-# Fails if the bond fell short of what the sections ask of it. Let nothing else run meanwhile: emulated CPUs are short of
-# time as it is. What to measure can be set:
+# Fails if the bond fell short of what the sections ask of it. Let nothing else run meanwhile: emulated CPUs are short
+# of time as it is. What to measure can be set:
 #   SECTIONS="cost scaling memory balance change"    each in a boot of its own
 #   DEVICES="..."          of linear, bond-<policy>, mpath-<selector>, native-<iopolicy>, in place of each section's own
 #                          (WHICH below). What the module or the kernel does not have is skipped
@@ -27,9 +27,9 @@
 #   STEADY_MBIT=20 FAST_MBIT=80 SLOW_MBIT=8 PHASE_S=10    the speed of the other path; seconds before and after a change
 # KDIR= names a prepared kernel tree.
 #
-# To add a section: scripts/bench/<section>.sh measures in the guest, .awk makes the page, .gnuplot the chart (if it wrote
-# data for one); what they share is in scripts/guest/bench and in scripts/bench/common.*. And a line in SECTIONS, BOOT,
-# WHICH, and for what can be set in SETTINGS.
+# To add a section: scripts/bench/<section>.sh measures in the guest, .awk makes the page, .gnuplot the chart (if it
+# wrote data for one); what they share is in scripts/guest/bench and in scripts/bench/common.*. And an entry in ALL,
+# BOOT and WHICH, and in SETTINGS for what can be set.
 . "$(dirname "$0")/common.sh"
 . "$TOP/selftests/kernel-log.sh"
 
@@ -39,7 +39,8 @@ if [ -n "${QUICK-}" ]; then
 	: "${IOS:=20000}" "${ROUNDS:=2}" "${ROUND_S:=2}" "${SPEEDS:=4:1 16:1}" "${RW:=randread}" "${BS:=32k}"
 	: "${SECONDS_:=4}" "${RAMP_S:=1}" "${PHASE_S:=6}"
 fi
-SECTIONS=${SECTIONS-cost scaling memory balance change}
+ALL="cost scaling memory balance change"
+SECTIONS=${SECTIONS-$ALL}
 : "${JUDGED:=bond-dynamic}" "${INTERVAL_MS=}" "${CROSS=}" "${IOS:=100000}" "${ROUNDS:=4}" "${ROUND_S:=3}"
 : "${SPEEDS:=1:1 4:1 16:1 8:3:1}" "${RW:=randread randwrite randrw}" "${BS:=32k 4k 4k-256k}" "${DEPTHS:=32 8 2}"
 : "${FASTEST:=80}" "${SECONDS_:=6}" "${RAMP_S:=2}"
@@ -88,7 +89,8 @@ report() {
 	rm -f "$page".{md,short,dat,svg}
 	[ ${#results[@]} -gt 0 ] || return 0
 	awk "${settings[@]}" -v machine="$(machine "${results[0]%/*}/machine")" -v shorts="$page.short" \
-		-v data="$page.dat" -f "$TOP/scripts/bench/common.awk" -f "$TOP/scripts/bench/$1.awk" "${results[@]}" >"$page.md"
+		-v data="$page.dat" -f "$TOP/scripts/bench/common.awk" -f "$TOP/scripts/bench/$1.awk" \
+		"${results[@]}" >"$page.md"
 	echo
 	cat "$page.md"
 	[ -s "$page.dat" ] || return 0
@@ -103,7 +105,7 @@ document() {
 		echo "# Benchmarks"
 		echo
 		echo "Made by \`BENCH_DOC=1 make bench\`; what is measured and how can be read in scripts/bench.sh."
-		for section in cost scaling memory balance change; do
+		for section in $ALL; do
 			[ -e "$OUT/$section.md" ] || continue
 			echo
 			cat "$OUT/$section.md"

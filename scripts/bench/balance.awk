@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# The page of "balance": see common.awk. Chart: a line of the devices' titles, then for each ratio of speeds its name and
-# the devices' parts of the sum, at the first load.
+# The page of "balance": see common.awk. Chart: a line of the devices' titles, then for each ratio of speeds its name
+# and the devices' parts of the sum, at the first load.
 
 $1 == "alone" {
 	for (i = 5; i <= NF; i++)
@@ -62,7 +62,8 @@ function judge(cell_, device,    rival, part) {
 			p99[cell_, device], title(rival), p99[cell_, rival]))
 	split(cell_, part, SUBSEP)
 	if (part[2] == "32k" && part[4] == 32 && whole(cell_) && part_of(cell_, device) < 99)
-		short(sprintf("%s: %s %.1f %% of the sum, less than 99 %%", names(cell_), title(device), part_of(cell_, device)))
+		short(sprintf("%s: %s %.1f %% of the sum, less than 99 %%", names(cell_), title(device),
+			part_of(cell_, device)))
 }
 
 function head_row(    d) {
@@ -75,10 +76,10 @@ function head_row(    d) {
 }
 
 END {
-	begin_page("How well the load is shared", "NVMe/TCP paths of different speeds, the fastest " FASTEST " Mbit/s (tbf); " \
-		"random I/O, io_uring, " SECONDS_ " s each, after " RAMP_S " s that do not count; the bond static with shares set " \
-		"right. Throughput in percent of the sum of what each path does alone at depth " (DEPTHS + 0) " (of the same " \
-		"run; a native device's own boot takes the sum from there):")
+	begin_page("How well the load is shared", "NVMe/TCP paths of different speeds, the fastest " FASTEST \
+		" Mbit/s (tbf); random I/O, io_uring, " SECONDS_ " s each, after " RAMP_S " s that do not count; the bond " \
+		"static with shares set right. Throughput in percent of the sum of what each path does alone at depth " \
+		(DEPTHS + 0) " (in the same boot; native devices have one of their own, and are held against that sum):")
 	head_row()
 	for (c = 1; c <= cells; c++) {
 		begin_row()

@@ -18,7 +18,8 @@ function reached(device, phase,    enough, t, end) {
 	enough = 0.95 * optimum[phase]
 	end = at[device, phase + 1]
 	for (t = at[device, phase]; t + 2 <= end; t += 0.1)
-		if (speed(device, t, t + 0.5) >= enough && speed(device, t, t + 2) >= enough && speed(device, t, end) >= enough)
+		if (speed(device, t, t + 0.5) >= enough && speed(device, t, t + 2) >= enough &&
+		    speed(device, t, end) >= enough)
 			return t - at[device, phase]
 	return -1
 }
@@ -32,10 +33,10 @@ function kept(device, phase) {
 }
 
 END {
-	begin_page("A path that changes its speed", "Two NVMe/TCP paths, one of " STEADY_MBIT " Mbit/s, one of " FAST_MBIT \
-		", then " SLOW_MBIT ", then " FAST_MBIT " again, " PHASE_S " s each; random reads of 32 KiB, depth 32. The time " \
-		"until 95 % of the new optimum are reached and kept, and the throughput of the phase in percent of its optimum, " \
-		"which is the sum of what each path does alone.")
+	begin_page("A path that changes its speed", "Two NVMe/TCP paths, one of " STEADY_MBIT " Mbit/s, one of " \
+		FAST_MBIT ", then " SLOW_MBIT ", then " FAST_MBIT " again, " PHASE_S " s each; random reads of 32 KiB, depth " \
+		"32. The time until 95 % of the new optimum are reached and kept, and the throughput of the phase in percent " \
+		"of its optimum, which is the sum of what each path does alone.")
 	begin_row()
 	cell("")
 	cell("before, %")
@@ -79,7 +80,8 @@ function judge(device, phase,    d, own, rival) {
 	for (d = 1; d <= devices; d++) {
 		rival = is_peer(device_[d]) ? reached(device_[d], phase) : -1
 		if (rival >= 0 && (own < 0 || own > rival + 0.2))
-			short(sprintf("speed changed, %s: %s after %s, %s after %s", phase == 2 ? "slower" : "faster", title(device),
-				took(device, phase), title(device_[d]), took(device_[d], phase)))
+			short(sprintf("a path became %s: %s reached the optimum after %s, %s after %s",
+				phase == 2 ? "slower" : "faster", title(device), took(device, phase), title(device_[d]),
+				took(device_[d], phase)))
 	}
 }

@@ -28,8 +28,8 @@ change() {
 	for device in $(devices_here); do
 		on "$device" || { skip "$device" "$WHY"; continue; }
 		rm -f events ./*.log
-		change_load "$FILE" --runtime=$((3 * PHASE_S + 10)) --write_lat_log=change --log_unix_epoch=1 --log_entries=65536 --disable_slat=1 \
-			--disable_clat=1 &
+		change_load "$FILE" --runtime=$((3 * PHASE_S + 10)) --write_lat_log=change --log_unix_epoch=1 \
+			--log_entries=65536 --disable_slat=1 --disable_clat=1 &
 		sleep 4 # While fio gets going.
 		event 1
 		sleep "$PHASE_S"

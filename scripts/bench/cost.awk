@@ -28,8 +28,8 @@ function part(device, rw, depth) {
 function judge(device, rw, depth,    more) {
 	more = above(device, rw, depth)
 	if (cheapest(rw, depth) && part(device, rw, depth) > 0.5)
-		short(sprintf("%s, random %ss, depth %d: %.2f of what dm-multipath adds, more than 0.5", title(device), rw, depth,
-			part(device, rw, depth)))
+		short(sprintf("%s, random %ss, depth %d: %.2f of what dm-multipath adds to dm-linear, more than 0.5",
+			title(device), rw, depth, part(device, rw, depth)))
 	if (depth == 1 && more > 1000)
 		short(sprintf("%s, random %ss, depth 1: %s instructions above dm-linear, more than 1,000", title(device), rw,
 			number(more)))
@@ -39,9 +39,9 @@ END {
 	split("read write", rws)
 	split("1 32", depths)
 	split("allocations;bytes allocated;works queued;context switches", what, ";")
-	begin_page("What an I/O costs", "Instructions per I/O, fio's own and the disk's included: 4 KiB, random, io_uring, two " \
-		"null_blk disks as paths (dm-linear: one), " number(IOS) " I/Os. In parentheses: above dm-linear, and as a part " \
-		"of what the cheapest selector of dm-multipath (queue_mode bio) is above dm-linear.")
+	begin_page("What an I/O costs", "Instructions per I/O, fio's own and the disk's included: 4 KiB, random, " \
+		"io_uring, two null_blk disks as paths (dm-linear: one), " number(IOS) " I/Os. In parentheses: above " \
+		"dm-linear, and as a part of what the cheapest selector of dm-multipath (queue_mode bio) is above it.")
 	begin_row()
 	cell("")
 	for (r = 1; r <= 2; r++)

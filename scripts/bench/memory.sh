@@ -48,7 +48,10 @@ tracing() {
 
 outstanding() {
 	awk '
-		function value(name) { return match($0, " " name "=[^ ]*") ? substr($0, RSTART + length(name) + 2, RLENGTH - length(name) - 2) : "" }
+		function value(name) {
+			match($0, " " name "=[^ ]*")
+			return substr($0, RSTART + length(name) + 2, RLENGTH - length(name) - 2)
+		}
 		/percpu_alloc_percpu:/ { given[value("base_addr") value("off")] = value("bytes_alloc"); next }
 		/percpu_free_percpu:/ { delete given[value("base_addr") value("off")]; next }
 		/: (kmalloc|kmem_cache_alloc):/ { given[value("ptr")] = value("bytes_alloc"); next }

@@ -14,7 +14,11 @@ function median(device, what,    n, r, s, values, v) {
 	for (r = 1; r <= rounds; r++) {
 		if (!((device, r) in one))
 			continue
-		v = what == "one" ? one[device, r] : what == "two" ? two[device, r] : two[device, r] / one[device, r]
+		v = two[device, r] / one[device, r]
+		if (what == "one")
+			v = one[device, r]
+		if (what == "two")
+			v = two[device, r]
 		if (what == "relative") {
 			if (!(("linear", r) in one))
 				continue
