@@ -32,7 +32,7 @@ function median(device, what,    n, r, s, values, v) {
 }
 
 END {
-	begin_page("What a second CPU is worth", "I/Os per second of one job and of two, each on a CPU of its own: 4 KiB, " \
+	begin_page("What a second CPU is worth", "I/Os per second of one job and of two, each on its own CPU: 4 KiB, " \
 		"random reads, io_uring, depth 32 (submitted 16 at a time), two null_blk disks as paths. Medians of " rounds \
 		" rounds of " ROUND_S " s, the devices in turns. Required: 0.95 of dm-linear's.")
 	begin_row()
