@@ -87,7 +87,7 @@ END {
 			cell(sprintf(i == 2 ? "%.0f / %.0f" : "%.2f / %.2f", counted[device, 1, i], counted[device, 32, i]))
 			for (q = 1; q <= 2; q++)
 				if (device == JUDGED && fewest(depths[q], i) >= 0 &&
-				    counted[device, depths[q], i] > fewest(depths[q], i) + 0.01)
+				    counted[device, depths[q], i] > fewest(depths[q], i) + 0.05)
 					short(sprintf("%s, depth %d: %.2f %s per I/O, dm-multipath %.2f", title(device), depths[q],
 						counted[device, depths[q], i], what[i], fewest(depths[q], i)))
 		}

@@ -21,16 +21,17 @@ section_cost() {
 	done
 	for depth in 1 32; do
 		for device in none "${MADE[@]}"; do
-			result "events $device $depth $(events "$device" "$depth" $((IOS / 10)))"
+			result "events $device $depth $(events "$device" "$depth" $((IOS / 4)))"
 			tell "$(tail -n 1 "$OUT/results")"
 		done
 	done
 }
 
 some_load() {
-	local file=/dev/mapper/$1
+	local file=/dev/mapper/$1 batch=$((($3 + 1) / 2))
 	[ "$1" != none ] || file=${NULLS[0]}
-	load "$file" --rw="rand$2" --bs=4k --iodepth="$3" --iodepth_batch=16 --number_ios="$4"
+	load "$file" --rw="rand$2" --bs=4k --iodepth="$3" --iodepth_batch="$batch" --iodepth_batch_complete_min="$batch" \
+		--number_ios="$4"
 }
 
 # From two loads of different lengths, so that fio's own beginning and end do not count, nor does counting.

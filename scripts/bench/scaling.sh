@@ -19,7 +19,7 @@ section_scaling() {
 
 # jobs_ <device> <count>
 jobs_() {
-	load "/dev/mapper/$1" --rw=randread --bs=4k --iodepth=32 --iodepth_batch=16 --numjobs="$2" --cpus_allowed=0-1 \
-		--cpus_allowed_policy=split --time_based --runtime="$ROUND_S" --ramp_time=1
+	load "/dev/mapper/$1" --rw=randread --bs=4k --iodepth=32 --iodepth_batch=16 --iodepth_batch_complete_min=16 \
+		--numjobs="$2" --cpus_allowed=0-1 --cpus_allowed_policy=split --time_based --runtime="$ROUND_S" --ramp_time=1
 	of_load ".iops | round"
 }
