@@ -49,7 +49,7 @@ SETTINGS=(JUDGED INTERVAL_MS CROSS IOS ROUNDS ROUND_S SPEEDS RW BS DEPTHS FASTES
 	STEADY_MBIT FAST_MBIT SLOW_MBIT PHASE_S)
 # vm.sh's options; <section>-native is a second boot, for native devices.
 declare -A BOOT=(
-	[cost]="--icount" [scaling]="--cpus 2" [memory]="--cpus 1"
+	[cost]="--icount" [scaling]="--cpus 2" [memory]="--cpus 2"
 	[balance]="--cpus 2" [balance-native]="--cpus 2 --append nvme_core.multipath=Y"
 	[change]="--cpus 2" [change-native]="--cpus 2 --append nvme_core.multipath=Y"
 )

@@ -50,6 +50,7 @@ machine() {
 	local kernel='' cpus='' by='' cpu
 	{ read -r kernel; read -r cpus; read -r by; } <"$1" || true # No line for none.
 	cpu=$(sed -n 's/^model name\s*: *//p' /proc/cpuinfo | head -n 1)
-	echo "Kernel $kernel in a virtual machine (${by:-software emulation}) with $cpus CPUs, on $(nproc) cores of $cpu." \
+	[ "$cpus" = 1 ] && cpus+=" CPU" || cpus+=" CPUs"
+	echo "Kernel $kernel in a virtual machine (${by:-software emulation}) with $cpus, on $(nproc) cores of $cpu." \
 		"Commit $(git -C "$TOP" describe --always --dirty)."
 }

@@ -2,7 +2,7 @@
 # The page of "cost": see common.awk. Chart: <device> <instructions above dm-linear, for every load>.
 
 $1 == "cost" { meet($2); took[$2, $3, $4] = $5; seen[$3, $4] = 1; next }
-$1 == "events" { for (i = 1; i <= 4; i++) counted[$2, $3, i] = $(3 + i); next }
+$1 == "events" { for (i = 1; i <= 4; i++) counted[$2, $3, i] = $(3 + i) > 0 ? $(3 + i) : 0; next }
 
 function cheapest(rw, depth,    d, best) {
 	for (d = 1; d <= devices; d++)

@@ -38,6 +38,7 @@ some_load() {
 events() {
 	local device=$1 depth=$2 n=$3 event i
 	local -a before short long
+	some_load "$device" read "$depth" 100 # The first load makes the kernel remember things.
 	for event in "${EVENTS[@]}"; do trigger "$event" ""; done
 	read -ra before < <(count)
 	some_load "$device" read "$depth" "$n"

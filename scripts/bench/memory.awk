@@ -8,7 +8,7 @@ END {
 	begin_page("Memory", "Bytes that the slab and the per-CPU allocators gave when a device was made, and for a " \
 		"4 KiB read in flight beside what its disk takes. A path: the difference between a device with 64 and one " \
 		"with 1, by 63. The device: what one with 1 path takes, less that path; device mapper's own part, which " \
-		"dm-linear shows, is in it.")
+		"dm-linear shows, is in it. What is kept for each CPU counts for all of them.")
 	begin_row()
 	cell("")
 	cell("the device")

@@ -13,7 +13,7 @@ section_memory() {
 	local device paths disk own
 	modprobe null_blk nr_devices=0 || die "no null_blk"
 	nulls 64
-	read -r _ disk _ < <(events none 1 $((IOS / 10)))
+	read -r _ disk _ < <(events none 32 $((IOS / 4)))
 	for device in $DEVICES; do
 		for paths in 1 64; do
 			[ "$device $paths" != "linear 64" ] || continue
@@ -28,7 +28,7 @@ section_memory() {
 			result "memory $device $paths $(outstanding)"
 			tell "$(tail -n 1 "$OUT/results")"
 			if [ $paths = 1 ]; then
-				read -r _ own _ < <(events "$device" 1 $((IOS / 10)))
+				read -r _ own _ < <(events "$device" 32 $((IOS / 4)))
 				result "bio $device $(awk "BEGIN { print $own - $disk }")"
 			fi
 			device_down "$device"
