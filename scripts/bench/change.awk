@@ -36,7 +36,7 @@ END {
 	begin_page("A path that changes its speed", "Two NVMe/TCP paths, one of " STEADY_MBIT " Mbit/s, one of " \
 		FAST_MBIT ", then " SLOW_MBIT ", then " FAST_MBIT " again, " PHASE_S " s each; random reads of 32 KiB, depth " \
 		"32. The time until 95 % of the new optimum are reached and kept, and the throughput of the phase in percent " \
-		"of its optimum, which is the sum of what each path does alone.")
+		"of its optimum, which is the sum of what each path does alone. Bond static has equal shares.")
 	begin_row()
 	cell("")
 	cell("before, %")
@@ -80,7 +80,7 @@ function judge(device, phase,    d, own, rival) {
 	for (d = 1; d <= devices; d++) {
 		rival = is_peer(device_[d]) ? reached(device_[d], phase) : -1
 		if (rival >= 0 && (own < 0 || own > rival + 0.2))
-			short(sprintf("a path became %s: %s reached the optimum after %s, %s after %s",
+			short(sprintf("a path became %s, 95 %% of the optimum after: %s %s, %s %s",
 				phase == 2 ? "slower" : "faster", title(device), took(device, phase), title(device_[d]),
 				took(device_[d], phase)))
 	}
