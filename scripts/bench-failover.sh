@@ -83,7 +83,7 @@ results() {
 	done
 }
 
-head_() {
+intro() {
 	cat <<-END
 		Longest I/O in seconds, all timers at their defaults; the worst of $REPEAT. Each fault hits one of two paths,
 		for $HOLD s, with iSCSI $ISCSI_HOLD s.
@@ -130,7 +130,7 @@ done
 rm -f "$OUT/short"
 results >"$OUT/results"
 {
-	head_
+	intro
 	awk -v depths="$DEPTHS" -v shorts="$OUT/short" -f "$TOP/scripts/bench-failover.awk" "$OUT/results"
 	notes
 } >"$OUT/table.md"
