@@ -12,6 +12,7 @@
 #   QUICK=1                less of all that follows, in some 10 minutes in place of 60
 #   BENCH_DOC=1            make Documentation/benchmarks.md and its charts of what is in $CACHE/bench, from this run and
 #                          earlier ones; with SECTIONS= of earlier ones only
+#   REPORT=1               boot nothing: pages and charts of what was measured before, with the same settings
 # cost: instructions, allocations, works and context switches of a 4 KiB I/O, on null_blk, with one CPU
 # memory: bytes of a device, a path and an I/O
 #   IOS=100000             I/Os of a measurement
@@ -118,14 +119,15 @@ document() {
 
 RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
 FAILED=
-if [ -n "$SECTIONS" ]; then
+if [ -n "$SECTIONS" ] && [ -z "${REPORT-}" ]; then
 	KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
 	step "build the modules" "$ENTER" -- make modules KDIR="$KDIR"
 fi
 for section in $SECTIONS; do
 	[ -n "${BOOT[$section]-}" ] || die "there is no section $section"
-	boot "$section"
-	[ -z "${BOOT[$section-native]-}" ] || boot "$section-native"
+	for name in "$section" "$section-native"; do
+		[ -n "${REPORT-}" ] || [ -z "${BOOT[$name]-}" ] || boot "$name"
+	done
 	report "$section"
 done
 [ -z "${BENCH_DOC-}" ] || document
