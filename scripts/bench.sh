@@ -75,6 +75,7 @@ boot() {
 	"$TOP/scripts/vm.sh" ${BOOT[$1]} --timeout "${TIMEOUT:-7200}" --append log_buf_len=8M -- \
 		env "${settings[@]}" DEVICES="$devices" scripts/guest/bench "$1" "$dir" ||
 		FAILED+="failed: \"$1\" failed in the guest (status $?)"$'\n'
+	machine "$dir/machine" >"$dir/ran-on" # With the commit of this moment.
 	[ -e "$dir/kernel-log" ] || cp "$CACHE/log/guest-console.log" "$dir/kernel-log"
 	! kernel_faults <"$dir/kernel-log" >"$dir/faults" ||
 		FAILED+="failed: the kernel's log has faults ($dir/faults): $(head -n 1 "$dir/faults")"$'\n'
@@ -89,7 +90,7 @@ report() {
 	done
 	rm -f "$page".{md,short,dat,svg}
 	[ ${#results[@]} -gt 0 ] || return 0
-	awk "${settings[@]}" -v machine="$(machine "${results[0]%/*}/machine")" -v shorts="$page.short" \
+	awk "${settings[@]}" -v machine="$(<"${results[0]%/*}/ran-on")" -v shorts="$page.short" \
 		-v data="$page.dat" -f "$TOP/scripts/bench/common.awk" -f "$TOP/scripts/bench/$1.awk" \
 		"${results[@]}" >"$page.md"
 	echo
