@@ -200,6 +200,10 @@ impl Team {
             for (member, weight) in self.members.iter().zip(weights) {
                 member.weight.store(*weight, Relaxed);
             }
+            drop(guard);
+            for member in &self.members {
+                member.each_path(|path| path.reweighed());
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{
     counters::{Counted, Timed},
-    works, Bond, Counters, Inner, Path,
+    works, Bond, Counters, Path,
 };
 use crate::{
     kapi::{
@@ -16,7 +16,7 @@ use crate::{
         workqueue::{enqueue_delayed, rearm},
     },
     policy::{
-        choose::{self, Candidate, Least, Load},
+        choose::{self, Candidate, Least},
         hash::{Bid, Bidder},
         health::Why,
         limit::Answer,
@@ -127,31 +127,30 @@ const FEW: u64 = 16;
 pub(super) struct View<'a> {
     bond: &'a Bond,
     pub(super) here: &'a Here,
-    /// A bit for each path that may be chosen, if it is in use.
-    mask: u64,
     policy: Policy,
 }
 
 impl View<'_> {
-    /// Each path, and what is out on it; or over its adapter, by whichever bond, where it is the
-    /// adapters that balance. What counts is what was sent from here and from the CPUs near here,
-    /// if that is little; else from here alone, which is enough then.
+    /// Where it is counted what is out on a path; or over its adapter, by whichever bond, where it is
+    /// the adapters that balance.
+    fn counters(&self, number: usize) -> &Counters {
+        let path = &self.bond.paths[number];
+        match (self.policy, path.adapter()) {
+            (Policy::AdapterLoad, Some(adapter)) => adapter.traffic(),
+            _ => path.counters(),
+        }
+    }
+
+    /// What counts of each path is what was sent from here and from the CPUs near here, if that is
+    /// little from here; else from here alone, which is enough then.
     fn candidates(&self, writes: bool) -> impl Iterator<Item = Candidate> + '_ {
-        let here = self.here;
-        let counters = move |number: usize| {
-            let path = &self.bond.paths[number];
-            match (self.policy, path.adapter()) {
-                (Policy::AdapterLoad, Some(adapter)) => adapter.traffic(),
-                _ => path.counters(),
-            }
-        };
-        let own = (0..self.count()).map(|number| counters(number).out_here(here, writes));
-        let few = own.map(Load::commands).sum::<u64>() <= FEW;
+        let own = move |number| self.counters(number).out_here(self.here, writes);
+        let few = (0..self.count()).map(|number| own(number).commands()).sum::<u64>() <= FEW;
         (0..self.count()).map(move |number| Candidate {
             share: self.share(number),
             out: match few {
-                true => counters(number).out_near(here, writes),
-                false => counters(number).out_here(here, writes),
+                true => self.counters(number).out_near(self.here, writes),
+                false => own(number),
             },
         })
     }
@@ -176,13 +175,7 @@ impl Paths for View<'_> {
     }
 
     fn share(&self, number: usize) -> u32 {
-        let path = &self.bond.paths[number];
-        let share = path.share_in_force();
-        match self.policy {
-            _ if share == 0 || self.mask >> number & 1 == 0 => 0,
-            Policy::AdapterLoad => path.share_under(self.policy),
-            _ => share,
-        }
+        self.bond.paths[number].share_in_force()
     }
 
     fn debt(&self, number: usize) -> &Atomic<i64> {
@@ -343,7 +336,6 @@ impl Bond {
         let view = View {
             bond: self,
             here,
-            mask: u64::MAX,
             policy,
         };
         if !policy.is_adapters() {
@@ -388,21 +380,14 @@ impl Bond {
         }
         let number = match view.policy {
             Policy::Dynamic | Policy::AdapterLoad => {
-                let candidates = view.candidates(shape.writes);
-                match (
-                    self.take_one_to_try(),
-                    choose::least_loaded(candidates, shape.bytes),
-                ) {
-                    (Some(number), _) => number,
-                    (None, Least::Path(number)) => view.twin(number),
-                    (None, Least::AllIdle(fastest)) => {
-                        let view = View {
-                            mask: fastest,
-                            ..*view
-                        };
-                        turn.next(&view, shape.bytes)?
-                    }
-                    (None, Least::None) => return None,
+                let least = || choose::least_loaded(view.candidates(shape.writes), shape.bytes);
+                match self.take_one_to_try() {
+                    Some(number) => number,
+                    None => match least() {
+                        Least::Path(number) => view.twin(number),
+                        Least::AllIdle(fastest) => turn.rotate(fastest)?,
+                        Least::None => return None,
+                    },
                 }
             }
             _ => turn.next(view, shape.bytes)?,
@@ -515,15 +500,23 @@ impl Bond {
             for (path, share) in self.paths.iter().zip(shares) {
                 path.set_measured_share(*share);
             }
-            self.shares_changed(&guard);
+            self.shares_changed();
         }
     }
 
     /// Lets all CPUs begin a new round. To be called under the bond's lock only.
-    pub(super) fn shares_changed(&self, _locked: &Inner) {
+    pub(super) fn shares_changed(&self) {
         self.enforce();
         let next = self.version.load(Relaxed).wrapping_add(1);
         self.version.store(next, Relaxed);
+    }
+
+    /// The weights of the adapters have changed. Any context.
+    pub(crate) fn reweigh(&self) {
+        let _guard = self.inner.lock();
+        if self.policy() == Policy::AdapterLoad {
+            self.shares_changed();
+        }
     }
 
     /// Sets the shares that count now: after shares, policy or the paths in use have changed. To be

@@ -151,7 +151,9 @@ impl Bond {
             }),
             GFP_KERNEL,
         )?;
-        bond.shares_changed(&bond.inner.lock());
+        let guard = bond.inner.lock();
+        bond.shares_changed();
+        drop(guard);
         for path in &bond.paths {
             if let Err(error) = Path::begin(path, &bond) {
                 Self::end(&bond);

@@ -89,8 +89,8 @@ impl Bond {
             // Another thread may have done the same; then this one leaves again.
             self.team.populate(team);
         }
-        let inner = self.inner.lock();
-        self.shares_changed(&inner);
+        let _guard = self.inner.lock();
+        self.shares_changed();
         Ok(())
     }
 
@@ -172,6 +172,13 @@ impl Path {
     pub(crate) fn learn_who_chooses(&self) {
         if let Some(bond) = self.bond() {
             bond.learn_who_chooses();
+        }
+    }
+
+    /// The weights of the adapters have changed. Any context.
+    pub(crate) fn reweighed(&self) {
+        if let Some(bond) = self.bond() {
+            bond.reweigh();
         }
     }
 
