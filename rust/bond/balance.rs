@@ -20,7 +20,7 @@ use crate::{
         hash::{Bid, Bidder},
         health::Why,
         limit::Answer,
-        quota::{self, Paths},
+        quota::{self, Paths, Turn},
         speed,
         table::{Dest, Policy, Time, MAX_PATHS},
     },
@@ -120,9 +120,6 @@ pub(super) enum Sent {
     Full,
 }
 
-/// A CPU that has no more commands out than this looks at those of its neighbours too.
-const FEW: u64 = 16;
-
 /// The paths as a CPU sees them.
 pub(super) struct View<'a> {
     bond: &'a Bond,
@@ -141,18 +138,28 @@ impl View<'_> {
         }
     }
 
-    /// What counts of each path is what was sent from here and from the CPUs near here, if that is
-    /// little from here; else from here alone, which is enough then.
-    fn candidates(&self, writes: bool) -> impl Iterator<Item = Candidate> + '_ {
-        let own = move |number| self.counters(number).out_here(self.here, writes);
-        let few = (0..self.count()).map(|number| own(number).commands()).sum::<u64>() <= FEW;
-        (0..self.count()).map(move |number| Candidate {
-            share: self.share(number),
-            out: match few {
-                true => self.counters(number).out_near(self.here, writes),
-                false => own(number),
-            },
-        })
+    /// The path that would have done an I/O first. What counts of each is what was sent from here and
+    /// from the CPUs near here, if that was little from here when this was asked last; else from here
+    /// alone, which is enough then.
+    fn least_loaded(&self, turn: &Turn, shape: Shape) -> Least {
+        let near = turn.has_few();
+        let mut own_commands = 0;
+        let candidates = (0..self.count()).map(|number| {
+            let counters = self.counters(number);
+            let own = counters.out_here(self.here, shape.writes);
+            own_commands += own.commands();
+            let out = match near {
+                true => counters.out_near(self.here, shape.writes),
+                false => own,
+            };
+            Candidate {
+                share: self.share(number),
+                out,
+            }
+        });
+        let least = choose::least_loaded(candidates, shape.bytes);
+        turn.has_out(own_commands);
+        least
     }
 
     /// Of the paths over the adapter of this one, the one that has the least out.
@@ -380,10 +387,9 @@ impl Bond {
         }
         let number = match view.policy {
             Policy::Dynamic | Policy::AdapterLoad => {
-                let least = || choose::least_loaded(view.candidates(shape.writes), shape.bytes);
                 match self.take_one_to_try() {
                     Some(number) => number,
-                    None => match least() {
+                    None => match view.least_loaded(turn, shape) {
                         Least::Path(number) => view.twin(number),
                         Least::AllIdle(fastest) => turn.rotate(fastest)?,
                         Least::None => return None,

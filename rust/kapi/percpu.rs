@@ -108,10 +108,11 @@ impl<T: Sync + 'static> PerCpu<T> {
     /// that share caches with it. Any context.
     pub(crate) fn near(&self, cpu: usize) -> impl Iterator<Item = &T> {
         let first = cpu & !(Self::NEIGHBOURS - 1);
-        let slots = self.slots.get(first..).unwrap_or_default();
-        let slots = slots.iter().take(Self::NEIGHBOURS).flatten();
+        let end = (first + Self::NEIGHBOURS).min(self.slots.len());
+        let slots = self.slots.get(first..end).unwrap_or_default();
         // SAFETY: Initialised by the type invariant, and valid as long as `self`.
-        slots.map(|slot| unsafe { slot.as_ref() })
+        let value = |slot: &Option<NonNull<T>>| slot.map(|slot| unsafe { slot.as_ref() });
+        slots.iter().filter_map(value)
     }
 
     /// The values of all CPUs. Any context.

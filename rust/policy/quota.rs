@@ -53,6 +53,8 @@ pub(crate) struct Turn {
     last: Atomic<u32>,
     run: Atomic<u32>,
     end: Atomic<u64>,
+    /// What the CPU had out when it was looked last.
+    commands: Atomic<u64>,
 }
 
 impl Turn {
@@ -60,6 +62,8 @@ impl Turn {
     const MEAN_SHIFT: u32 = 5;
     /// I/O longer than this counts as this in the mean, in bytes: 32 MiB.
     const LONGEST: u32 = 1 << 25;
+    /// So many commands out are few.
+    const FEW: u64 = 16;
 
     /// Before the first round, in which the first path comes first.
     pub(crate) fn new() -> Self {
@@ -73,6 +77,7 @@ impl Turn {
             last: Atomic::new(0),
             run: Atomic::new(0),
             end: Atomic::new(u64::MAX),
+            commands: Atomic::new(0),
         }
     }
 
@@ -193,6 +198,16 @@ impl Turn {
     /// The path that an I/O which followed none went to.
     pub(crate) fn went(&self, number: usize) {
         self.last.store(number as u32, Relaxed);
+    }
+
+    /// Whether the CPU had few commands out lately, so that it is to look at those of others too.
+    pub(crate) fn has_few(&self) -> bool {
+        self.commands.load(Relaxed) <= Self::FEW
+    }
+
+    /// The CPU has so many commands out.
+    pub(crate) fn has_out(&self, commands: u64) {
+        self.commands.store(commands, Relaxed);
     }
 
     /// Of the paths that have a bit here, the next one after the last.
