@@ -71,7 +71,7 @@ unsigned int dm_bond_bdev_max_bytes(struct block_device *bdev)
 
 bool dm_bond_is_plugged(void)
 {
-	return current->plug;
+	return current->plug && !rq_list_empty(&current->plug->mq_list);
 }
 
 unsigned int dm_bond_get_cpu(void)

@@ -35,7 +35,7 @@ shared_as() {
 	io "$@" || { fail "$what: the I/O"; return 1; }
 	a=$((($(sectors "$fast") - a) * 512)) b=$((($(sectors "$slow") - b) * 512))
 	off=$((a - (a + b) * share / 1000))
-	quota=$(sort -n "${SYS[$bond]}"/paths/*/quota_bytes | tail -n 1)
+	quota=$(((a + b) / IOS * share / (1000 - share)))
 	check "$what: $a and $b bytes, off by $off" test "${off#-}" -le $(((largest + quota) * CPUS))
 }
 
