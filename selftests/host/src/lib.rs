@@ -22,4 +22,5 @@ mod health;
 mod nvme;
 mod share;
 mod silence;
+mod sim;
 mod table;
