@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The algorithm of the bond: weighted least outstanding, by measured speed.
+//! The algorithm of the bond, in variants: the least outstanding by measured speed.
+//!
+//! A path's speed is that of sampled commands: the bytes that were in flight on the path when one
+//! was sent, its own included, over its latency (J. Little, 1961). Shares follow the speeds.
 
 use super::model::{Algorithm, Done, INTERVAL, MS, SECOND};
+use core::mem::take;
+use core::ops::Range;
+
+/// A CPU takes at most one sample of a path in this time.
+const SAMPLE_EVERY: u64 = 4 * MS;
 
 /// Of whose commands in flight a CPU decides.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub(super) enum View {
     /// Its own.
     Own,
     /// Those of all CPUs.
     All,
-    /// Those of all CPUs while it has no more than so many of its own, else its own.
+    /// Those of all CPUs while it has no more than so many itself, else its own.
     Few(u64),
 }
 
 /// Who carries a command when nothing is in flight.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub(super) enum Idle {
     /// The next in a round robin with quotas.
     Robin,
@@ -28,62 +36,75 @@ pub(super) enum Idle {
 pub(super) struct Options {
     pub(super) view: View,
     pub(super) idle: Idle,
-    /// Whether a sample counts what all CPUs have in flight, or its own.
-    pub(super) sample_all: bool,
-    /// A CPU takes at most one sample of a path in this time.
-    pub(super) sample_every: u64,
-    /// Shares are changed by more than 1 part in this, and [`Options::slack`].
-    pub(super) part: u32,
-    pub(super) slack: u32,
-    /// A path idle for so many times its last latency is tried again: [`Idle::Fastest`].
+    /// Reads and writes do not wait for each other.
+    pub(super) directions: bool,
+    /// The command itself is added to what is in flight.
+    pub(super) added: bool,
+    /// But only one part of it in so many where nothing is in flight; 0: nothing of it.
+    pub(super) idle_part: u64,
+    /// A path that was idle for so many times its last latency carries a command; 0: never.
     pub(super) retry: u64,
-    /// Counted as in flight in addition to what is, in parts of 16 of a command: against drift.
-    pub(super) damp: u64,
 }
 
 impl Options {
+    /// Round robin when nothing is in flight, each CPU for itself.
     pub(super) const FIRST: Self = Self {
         view: View::Own,
         idle: Idle::Robin,
-        sample_all: false,
-        sample_every: 4 * MS,
-        part: 16,
-        slack: 8,
-        retry: 64,
-        damp: 0,
+        directions: false,
+        added: false,
+        idle_part: 0,
+        retry: 0,
+    };
+
+    /// What passes the table.
+    pub(super) const BEST: Self = Self {
+        view: View::Few(16),
+        idle: Idle::Fastest,
+        directions: true,
+        added: true,
+        idle_part: 4,
+        retry: 160,
     };
 }
 
 #[derive(Clone, Default)]
 struct Path {
     usable: bool,
-    /// In decayed sums, and since the last tick.
+    share: u32,
+    /// 2^20 by the share.
+    inverse: u64,
+    /// Bytes per second; 0: not known.
+    speed: u64,
+    /// Bytes and nanoseconds, in decayed sums, and since the last tick.
     moved: u64,
     time: u64,
     new_moved: u64,
     new_time: u64,
-    speed: u64,
-    share: u32,
-    /// 2^20 by the share.
-    inverse: u64,
-    last_sample: u64,
-    last_latency: u64,
+    /// Of the last sample.
+    latency: u64,
+    /// Ticks without a sample.
+    quiet: u64,
+    /// To carry a command now.
+    due: bool,
 }
 
+/// What a CPU knows of a path.
 #[derive(Clone, Default)]
 struct OnPath {
-    in_flight: u64,
-    commands: u64,
+    /// Bytes of reads, and of writes.
+    in_flight: [u64; 2],
     next_sample: u64,
-    /// What is left of the quota, or owed.
+    /// Of the quota; less than 0 is owed.
     left: i64,
 }
 
 #[derive(Clone, Default)]
 struct Cpu {
     paths: Vec<OnPath>,
+    /// In flight.
     commands: u64,
-    /// Whose turn it is.
+    /// Which path's turn it is.
     turn: usize,
     mean: u64,
 }
@@ -96,22 +117,18 @@ pub(super) struct Bond {
 
 impl Bond {
     pub(super) fn new(options: Options, paths: usize, cpus: usize) -> Self {
+        let path = Path {
+            usable: true,
+            ..Path::default()
+        };
+        let cpu = Cpu {
+            paths: vec![OnPath::default(); paths],
+            ..Cpu::default()
+        };
         let mut bond = Self {
             options,
-            paths: vec![
-                Path {
-                    usable: true,
-                    ..Path::default()
-                };
-                paths
-            ],
-            cpus: vec![
-                Cpu {
-                    paths: vec![OnPath::default(); paths],
-                    ..Cpu::default()
-                };
-                cpus
-            ],
+            paths: vec![path; paths],
+            cpus: vec![cpu; cpus],
         };
         bond.set_shares();
         bond
@@ -121,98 +138,107 @@ impl Bond {
         (0..self.paths.len()).filter(|&path| self.paths[path].usable)
     }
 
-    fn in_flight_of_all(&self, path: usize) -> u64 {
-        self.cpus.iter().map(|cpu| cpu.paths[path].in_flight).sum()
+    /// What a command in this direction has to wait for, of these CPUs'.
+    fn in_flight(&self, cpus: Range<usize>, path: usize, write: bool) -> u64 {
+        let on = self.cpus[cpus].iter().map(|cpu| cpu.paths[path].in_flight);
+        match self.options.directions {
+            true => on.map(|on| on[usize::from(write)]).sum(),
+            false => on.flatten().sum(),
+        }
     }
 
-    fn pick(&mut self, now: u64, cpu: usize, bytes: u64) -> usize {
-        let all = match self.options.view {
+    fn pick(&mut self, cpu: usize, bytes: u64, write: bool) -> usize {
+        let Options {
+            view,
+            idle,
+            added,
+            idle_part,
+            ..
+        } = self.options;
+        let all = match view {
             View::Own => false,
             View::All => true,
             View::Few(few) => self.cpus[cpu].commands <= few,
         };
-        let in_flight = |path: usize| match all {
-            true => self.in_flight_of_all(path),
-            false => self.cpus[cpu].paths[path].in_flight,
+        let cpus = if all {
+            0..self.cpus.len()
+        } else {
+            cpu..cpu + 1
         };
-        let key = |&path: &usize| {
-            let Path { inverse, share, .. } = self.paths[path];
-            (in_flight(path) * inverse, u32::MAX - share)
+        let load = |&path: &usize| {
+            let Path {
+                due,
+                inverse,
+                share,
+                ..
+            } = self.paths[path];
+            let load = match self.in_flight(cpus.clone(), path, write) {
+                0 if due || idle_part == 0 => 0,
+                0 => bytes * inverse / idle_part,
+                in_flight => (in_flight + if added { bytes } else { 0 }) * inverse,
+            };
+            (load, !due, u32::MAX - share)
         };
-        let best = self.usable().min_by_key(key).expect("no path");
-        if self.usable().any(|path| in_flight(path) > 0) {
+        let best = self.usable().min_by_key(load).expect("no path");
+        let busy = |path| self.in_flight(cpus.clone(), path, write) > 0;
+        if self.paths[best].due || self.usable().any(busy) {
             return best;
         }
-        match self.options.idle {
-            Idle::Robin => self.next_in_turn(cpu, bytes),
-            Idle::Fastest => self.fastest(now, cpu, best),
+        match idle {
+            Idle::Robin => self.next_by_quota(cpu, bytes),
+            Idle::Fastest => self.next_like(cpu, best),
         }
     }
 
-    fn next_in_turn(&mut self, cpu: usize, bytes: u64) -> usize {
-        let least = self
-            .usable()
-            .map(|path| self.paths[path].share)
-            .min()
-            .unwrap_or(1);
+    /// A quota is the path's part of a round, in which the slowest carries one command.
+    fn next_by_quota(&mut self, cpu: usize, bytes: u64) -> usize {
+        let least = self.usable().map(|path| self.paths[path].share).min();
+        let least = u64::from(least.expect("no path"));
         let Cpu {
             paths, turn, mean, ..
         } = &mut self.cpus[cpu];
         while !self.paths[*turn].usable || paths[*turn].left <= 0 {
             *turn = (*turn + 1) % self.paths.len();
-            let path = &mut paths[*turn];
-            path.left += (*mean * u64::from(self.paths[*turn].share / least)) as i64;
+            let share = u64::from(self.paths[*turn].share);
+            paths[*turn].left += (*mean * share / least) as i64;
         }
         paths[*turn].left -= bytes as i64;
         *turn
     }
 
-    fn fastest(&mut self, now: u64, cpu: usize, best: usize) -> usize {
-        let retry = |&path: &usize| {
-            let Path {
-                last_sample,
-                last_latency,
-                ..
-            } = self.paths[path];
-            now > last_sample + INTERVAL.max(last_latency * self.options.retry)
-        };
-        let stale = self.usable().find(retry);
-        if let Some(path) = stale {
-            self.paths[path].last_sample = now;
-            return path;
-        }
-        let share = self.paths[best].share;
+    fn next_like(&mut self, cpu: usize, best: usize) -> usize {
         let count = self.paths.len();
         let turn = self.cpus[cpu].turn;
-        let mut equals = (1..=count).map(|step| (turn + step) % count);
-        let path = equals
-            .find(|&path| self.paths[path].usable && self.paths[path].share == share)
-            .unwrap_or(best);
-        self.cpus[cpu].turn = path;
-        path
+        let alike = |&path: &usize| {
+            self.paths[path].usable && self.paths[path].share == self.paths[best].share
+        };
+        let next = (1..=count).map(|step| (turn + step) % count).find(alike);
+        self.cpus[cpu].turn = next.unwrap_or(best);
+        self.cpus[cpu].turn
     }
 
+    /// A path of unknown speed counts as the mean of the others.
     fn set_shares(&mut self) {
         let usable: Vec<_> = self.usable().collect();
-        let known = usable.iter().filter(|&&path| self.paths[path].speed > 0);
-        let (sum, known) = known.fold((0, 0), |(sum, known), &path| {
-            (sum + self.paths[path].speed, known + 1)
-        });
-        let mean = if known > 0 { sum / known } else { 1 };
-        let speed = |path: usize| match self.paths[path].speed {
-            0 => mean,
-            speed => speed,
+        let speeds = usable.iter().map(|&path| self.paths[path].speed);
+        let known = speeds.clone().filter(|&speed| speed > 0).count() as u64;
+        let mean = speeds
+            .clone()
+            .sum::<u64>()
+            .checked_div(known)
+            .unwrap_or(1)
+            .max(1);
+        let speeds = speeds.map(|speed| if speed > 0 { speed } else { mean });
+        let sum: u64 = speeds.clone().sum();
+        let shares: Vec<_> = speeds
+            .map(|speed| ((speed * 1000 / sum) as u32).max(1))
+            .collect();
+        let differs = |(&path, &share): (&usize, &u32)| {
+            let old = self.paths[path].share;
+            old.abs_diff(share) > old / 16 + 8
         };
-        let sum: u64 = usable.iter().map(|&path| speed(path)).sum();
-        let share = |path: usize| ((speed(path) * 1000 / sum) as u32).max(1);
-        let shares: Vec<_> = usable.iter().map(|&path| (path, share(path))).collect();
-        let Options { part, slack, .. } = self.options;
-        let differs = |&(path, share): &(usize, u32)| {
-            let old: u32 = self.paths[path].share;
-            old.abs_diff(share) > old / part + slack
-        };
-        if shares.iter().any(differs) {
-            for (path, share) in shares {
+        if usable.iter().zip(&shares).any(differs) {
+            for (path, share) in usable.into_iter().zip(shares) {
                 self.paths[path].share = share;
                 self.paths[path].inverse = (1 << 20) / u64::from(share);
             }
@@ -221,58 +247,55 @@ impl Bond {
 }
 
 impl Algorithm for Bond {
-    fn choose(&mut self, now: u64, cpu: usize, bytes: u64) -> (usize, u64) {
+    fn choose(&mut self, now: u64, cpu: usize, bytes: u64, write: bool) -> (usize, u64) {
         let mean = &mut self.cpus[cpu].mean;
         *mean = if *mean == 0 {
             bytes
         } else {
             (*mean * 15 + bytes) / 16
         };
-        let path = self.pick(now, cpu, bytes);
-        let on = &mut self.cpus[cpu].paths[path];
-        on.in_flight += bytes;
-        on.commands += 1;
-        let sampled = now >= on.next_sample;
-        if sampled {
-            on.next_sample = now + self.options.sample_every;
+        let path = self.pick(cpu, bytes, write);
+        if take(&mut self.paths[path].due) {
+            self.paths[path].quiet = 0;
         }
-        let own = on.in_flight;
         self.cpus[cpu].commands += 1;
-        let seen = match sampled {
-            false => 0,
-            true if self.options.sample_all => self.in_flight_of_all(path),
-            true => own,
-        };
-        (
-            path,
-            if sampled {
-                seen + self.cpus[cpu].mean * self.options.damp / 16
-            } else {
-                0
-            },
-        )
+        let on = &mut self.cpus[cpu].paths[path];
+        on.in_flight[usize::from(write)] += bytes;
+        if now < on.next_sample {
+            return (path, 0);
+        }
+        on.next_sample = now + SAMPLE_EVERY;
+        (path, self.in_flight(0..self.cpus.len(), path, write))
     }
 
     fn done(&mut self, done: &Done) {
-        let on = &mut self.cpus[done.cpu].paths[done.path];
-        on.in_flight -= done.bytes;
-        on.commands -= 1;
         self.cpus[done.cpu].commands -= 1;
+        let on = &mut self.cpus[done.cpu].paths[done.path];
+        on.in_flight[usize::from(done.write)] -= done.bytes;
         if done.ok && done.tag > 0 {
             let path = &mut self.paths[done.path];
+            path.latency = done.end - done.start;
             path.new_moved += done.tag;
-            path.new_time += done.end - done.start;
-            path.last_sample = done.end;
-            path.last_latency = done.end - done.start;
+            path.new_time += path.latency;
         }
     }
 
     fn tick(&mut self, _now: u64) {
-        for path in &mut self.paths {
-            path.moved = path.moved / 4 + core::mem::take(&mut path.new_moved);
-            path.time = path.time / 4 + core::mem::take(&mut path.new_time);
-            if path.moved > 0 && path.time > 0 {
+        for number in 0..self.paths.len() {
+            let all = 0..self.cpus.len();
+            let busy = [false, true].map(|write| self.in_flight(all.clone(), number, write));
+            let path = &mut self.paths[number];
+            if path.new_time > 0 {
+                // Only now: what has decayed for long is too small for a quotient.
+                path.moved = path.moved / 4 + take(&mut path.new_moved);
+                path.time = path.time / 4 + take(&mut path.new_time);
                 path.speed = path.moved * (SECOND / 1000) / path.time.div_ceil(1000);
+                path.quiet = 0;
+            } else {
+                path.quiet += 1;
+                let retry = self.options.retry;
+                let long = path.quiet * INTERVAL > path.latency * retry;
+                path.due = retry > 0 && busy == [0, 0] && long;
             }
         }
         self.set_shares();

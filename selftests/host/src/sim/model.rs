@@ -20,7 +20,7 @@ const ERROR_AFTER: u64 = 50 * US;
 /// Chooses paths.
 pub(super) trait Algorithm {
     /// Which path carries a command, and a number that comes back with its completion.
-    fn choose(&mut self, now: u64, cpu: usize, bytes: u64) -> (usize, u64);
+    fn choose(&mut self, now: u64, cpu: usize, bytes: u64, write: bool) -> (usize, u64);
     fn done(&mut self, _done: &Done) {}
     /// Every [`INTERVAL`].
     fn tick(&mut self, _now: u64) {}
@@ -38,6 +38,7 @@ pub(super) struct Done {
     /// The one it was sent from.
     pub(super) cpu: usize,
     pub(super) bytes: u64,
+    pub(super) write: bool,
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) ok: bool,
@@ -229,7 +230,6 @@ impl Random {
 #[derive(Clone, Copy)]
 struct Command {
     job: usize,
-    write: bool,
     /// When it was first sent.
     born: u64,
     done: Done,
@@ -383,14 +383,15 @@ impl Run<'_> {
             return;
         }
         let bytes = self.load.sizes.next(&mut self.commands);
+        let write = self.commands.below(100) >= self.load.reads;
         let command = Command {
             job,
-            write: self.commands.below(100) >= self.load.reads,
             born: now,
             done: Done {
                 path: 0,
                 cpu: 0,
                 bytes,
+                write,
                 start: now,
                 end: now,
                 ok: true,
@@ -403,9 +404,9 @@ impl Run<'_> {
     fn send(&mut self, now: u64, mut command: Command) {
         let cpu = self.load.jobs[command.job].cpu(now);
         let bytes = command.done.bytes;
-        let (path, tag) = self.algorithm.choose(now, cpu, bytes);
+        let (path, tag) = self.algorithm.choose(now, cpu, bytes, command.done.write);
         assert!(self.usable[path], "path {path} is chosen that has failed");
-        let (end, ok) = self.paths[path].send(now, bytes, command.write, &mut self.noise);
+        let (end, ok) = self.paths[path].send(now, bytes, command.done.write, &mut self.noise);
         command.done = Done {
             path,
             cpu,

@@ -60,7 +60,7 @@ impl List {
 struct RoundRobin(List);
 
 impl Algorithm for RoundRobin {
-    fn choose(&mut self, _now: u64, _cpu: usize, _bytes: u64) -> (usize, u64) {
+    fn choose(&mut self, _now: u64, _cpu: usize, _bytes: u64, _write: bool) -> (usize, u64) {
         (self.0.best(|_, _| false), 0)
     }
 
@@ -73,7 +73,7 @@ impl Algorithm for RoundRobin {
 struct QueueLength(List, Vec<u64>);
 
 impl Algorithm for QueueLength {
-    fn choose(&mut self, _now: u64, _cpu: usize, _bytes: u64) -> (usize, u64) {
+    fn choose(&mut self, _now: u64, _cpu: usize, _bytes: u64, _write: bool) -> (usize, u64) {
         let Self(list, in_flight) = self;
         let path = list.best(|path, best| in_flight[path] < in_flight[best]);
         in_flight[path] += 1;
@@ -94,7 +94,7 @@ impl Algorithm for QueueLength {
 struct ServiceTime(List, Vec<u64>);
 
 impl Algorithm for ServiceTime {
-    fn choose(&mut self, _now: u64, _cpu: usize, bytes: u64) -> (usize, u64) {
+    fn choose(&mut self, _now: u64, _cpu: usize, bytes: u64, _write: bool) -> (usize, u64) {
         let Self(list, in_flight) = self;
         let path = list.best(|path, best| in_flight[path] < in_flight[best]);
         in_flight[path] += bytes;
@@ -199,7 +199,7 @@ impl Historical {
 }
 
 impl Algorithm for Historical {
-    fn choose(&mut self, now: u64, _cpu: usize, _bytes: u64) -> (usize, u64) {
+    fn choose(&mut self, now: u64, _cpu: usize, _bytes: u64, _write: bool) -> (usize, u64) {
         let Self { list, paths, .. } = self;
         let path = list.best(|path, best| paths[path].is_better(&paths[best], now));
         paths[path].outstanding += 1;
@@ -227,7 +227,7 @@ impl Algorithm for Historical {
 struct IoAffinity(Vec<bool>);
 
 impl Algorithm for IoAffinity {
-    fn choose(&mut self, _now: u64, cpu: usize, _bytes: u64) -> (usize, u64) {
+    fn choose(&mut self, _now: u64, cpu: usize, _bytes: u64, _write: bool) -> (usize, u64) {
         let count = self.0.len();
         let mut paths = (0..count).map(|step| (cpu + step) % count);
         (paths.find(|&path| self.0[path]).expect("no path"), 0)
@@ -242,7 +242,7 @@ impl Algorithm for IoAffinity {
 struct QueueDepth(Vec<bool>, Vec<u64>);
 
 impl Algorithm for QueueDepth {
-    fn choose(&mut self, _now: u64, _cpu: usize, _bytes: u64) -> (usize, u64) {
+    fn choose(&mut self, _now: u64, _cpu: usize, _bytes: u64, _write: bool) -> (usize, u64) {
         let paths = (0..self.0.len()).filter(|&path| self.0[path]);
         let path = paths.min_by_key(|&path| self.1[path]).expect("no path");
         self.1[path] += 1;
