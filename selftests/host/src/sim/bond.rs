@@ -2,8 +2,10 @@
 
 //! The algorithm of the bond, in variants: the least outstanding by measured speed.
 //!
-//! A path's speed is that of sampled commands: the bytes that were in flight on the path when one
-//! was sent, its own included, over its latency (J. Little, 1961). Shares follow the speeds.
+//! A path's speed is what it has completed in a time in which it was never idle, over that time: from
+//! the completion of one sampled command to that of the next. Where a path was idle in between, it is
+//! what was in flight when the command was sent, itself included, over its latency (J. Little, 1961).
+//! Shares follow the speeds.
 
 use super::model::{Algorithm, Done, INTERVAL, MS, SECOND};
 use core::mem::take;
@@ -11,6 +13,9 @@ use core::ops::Range;
 
 /// A CPU takes at most one sample of a path in this time.
 const SAMPLE_EVERY: u64 = 4 * MS;
+
+/// What is left at a tick of what was measured before is one part in so many.
+const DECAY: u64 = 8;
 
 /// Of whose commands in flight a CPU decides.
 #[derive(Clone, Copy)]
@@ -44,6 +49,8 @@ pub(super) struct Options {
     pub(super) idle_part: u64,
     /// A path that was idle for so many times its last latency carries a command; 0: never.
     pub(super) retry: u64,
+    /// While a path is never idle, a sample begins where the last one has ended.
+    pub(super) aligned: bool,
 }
 
 impl Options {
@@ -55,6 +62,7 @@ impl Options {
         added: false,
         idle_part: 0,
         retry: 0,
+        aligned: false,
     };
 
     /// What passes the table.
@@ -65,6 +73,7 @@ impl Options {
         added: true,
         idle_part: 4,
         retry: 160,
+        aligned: true,
     };
 }
 
@@ -95,6 +104,9 @@ struct OnPath {
     /// Bytes of reads, and of writes.
     in_flight: [u64; 2],
     next_sample: u64,
+    /// Bytes completed, and when and at how many of all CPUs' the last sample ended.
+    completed: [u64; 2],
+    last: [Option<(u64, u64)>; 2],
     /// Of the quota; less than 0 is owed.
     left: i64,
 }
@@ -271,12 +283,32 @@ impl Algorithm for Bond {
     fn done(&mut self, done: &Done) {
         self.cpus[done.cpu].commands -= 1;
         let on = &mut self.cpus[done.cpu].paths[done.path];
-        on.in_flight[usize::from(done.write)] -= done.bytes;
-        if done.ok && done.tag > 0 {
+        let way = usize::from(done.write);
+        on.in_flight[way] -= done.bytes;
+        let idle = on.in_flight[way] == 0;
+        if !done.ok {
+            on.last[way] = None;
+            return;
+        }
+        on.completed[way] += done.bytes;
+        if done.tag > 0 {
+            let completed = self
+                .cpus
+                .iter()
+                .map(|cpu| cpu.paths[done.path].completed[way])
+                .sum();
             let path = &mut self.paths[done.path];
             path.latency = done.end - done.start;
-            path.new_moved += done.tag;
-            path.new_time += path.latency;
+            let last = &mut self.cpus[done.cpu].paths[done.path].last[way];
+            let (moved, time) = match last.replace((done.end, completed)) {
+                Some((end, before)) if self.options.aligned => (completed - before, done.end - end),
+                _ => (done.tag, path.latency),
+            };
+            path.new_moved += moved;
+            path.new_time += time;
+        }
+        if idle {
+            self.cpus[done.cpu].paths[done.path].last[way] = None;
         }
     }
 
@@ -287,8 +319,8 @@ impl Algorithm for Bond {
             let path = &mut self.paths[number];
             if path.new_time > 0 {
                 // Only now: what has decayed for long is too small for a quotient.
-                path.moved = path.moved / 4 + take(&mut path.new_moved);
-                path.time = path.time / 4 + take(&mut path.new_time);
+                path.moved = path.moved / DECAY + take(&mut path.new_moved);
+                path.time = path.time / DECAY + take(&mut path.new_time);
                 path.speed = path.moved * (SECOND / 1000) / path.time.div_ceil(1000);
                 path.quiet = 0;
             } else {
