@@ -2,10 +2,10 @@
 
 //! The algorithm of the bond, in variants: the least outstanding by measured speed.
 //!
-//! A path's speed is what it has completed in a time in which it was never idle, over that time: from
-//! the completion of one sampled command to that of the next. Where a path was idle in between, it is
-//! what was in flight when the command was sent, itself included, over its latency (J. Little, 1961).
-//! Shares follow the speeds.
+//! A path's speed is what it has completed in a time in which it was never idle, over that time:
+//! from the completion of one sampled command to that of the next. Where it was idle in between, it
+//! is what was in flight when the command was sent, itself included, over its latency (J. Little,
+//! 1961). Shares follow the speeds.
 
 use super::model::{Algorithm, Done, INTERVAL, MS, SECOND};
 use core::mem::take;

@@ -89,7 +89,7 @@ fn a_long_queue_on_a_path_that_becomes_slow_delays_nothing() {
 fn a_failed_path_carries_nothing_and_a_restored_one_its_share() {
     for depth in [2, 8, 32] {
         let mut paths = [10, 10, 2].map(|speed| Cable::new(10 * MEGA * speed));
-        paths[0].out = vec![CHANGE..BACK];
+        paths[0].out = CHANGE..BACK;
         let ticks = ticks(&paths, depth, Sizes::KiB(32));
         for tick in &ticks[after(CHANGE)..after(BACK) - 1] {
             assert_eq!((tick.bytes[0], tick.shares[0]), (0, 0));
@@ -104,7 +104,7 @@ fn a_new_path_gets_its_share() {
     for depth in [2, 8, 32] {
         for speeds in [[10, 2], [2, 10]] {
             let mut paths = speeds.map(|speed| Cable::new(10 * MEGA * speed));
-            paths[1].out = vec![0..CHANGE];
+            paths[1].out = 0..CHANGE;
             let ticks = ticks(&paths, depth, Sizes::KiB(32));
             assert_eq!(ticks[after(CHANGE) - 2].shares, [1000, 0]);
             check_converges(&ticks, CHANGE, &format!("{speeds:?}, depth {depth}"));

@@ -56,7 +56,7 @@ pub(super) struct Cable {
     /// What a command takes of the server's time besides its bytes: from nothing to twice this.
     pub(super) overhead: u64,
     /// When all I/O fails.
-    pub(super) out: Vec<Range<u64>>,
+    pub(super) out: Range<u64>,
     /// When the server of each direction has done all it was given.
     free: [u64; 2],
 }
@@ -67,32 +67,25 @@ impl Cable {
             speeds: vec![(0, speed)],
             delay: 100 * US,
             overhead: 20 * US,
-            out: vec![],
+            out: 0..0,
             free: [0; 2],
         }
     }
 
-    fn is_out(&self, now: u64) -> bool {
-        self.out.iter().any(|out| out.contains(&now))
-    }
-
     /// When a command is completed that is sent now, and whether with success.
     fn send(&mut self, now: u64, bytes: u64, write: bool, random: &mut Random) -> (u64, bool) {
-        if self.is_out(now) {
+        if self.out.contains(&now) {
             return (now + ERROR_AFTER, false);
         }
         let free = &mut self.free[usize::from(write)];
         let start = now.max(*free) + random.below(2 * self.overhead + 1);
         *free = transferred(&self.speeds, start, bytes);
         let end = *free + self.delay;
-        match self
-            .out
-            .iter()
-            .find(|out| now < out.start && out.start < end)
-        {
-            Some(out) => (out.start, false),
-            None => (end, true),
+        // What is on its way then fails too.
+        if now < self.out.start && self.out.start < end {
+            return (self.out.start, false);
         }
+        (end, true)
     }
 }
 
@@ -299,11 +292,11 @@ pub(super) fn run(algorithm: &mut dyn Algorithm, paths: &[Cable], load: &Load) -
     };
     run.tick.bytes = vec![0; count];
     for (path, cable) in paths.iter().enumerate() {
-        if cable.is_out(0) {
+        if cable.out.contains(&0) {
             run.set_usable(path, false);
         }
-        for out in &cable.out {
-            run.at(out.end, Event::Restored(path));
+        if !cable.out.is_empty() {
+            run.at(cable.out.end, Event::Restored(path));
         }
     }
     for (job, of) in load.jobs.iter().enumerate() {
@@ -364,7 +357,7 @@ impl Run<'_> {
         self.algorithm.done(&done);
         if !done.ok {
             // The first error fails the path, and the command is sent again.
-            if self.paths[done.path].is_out(now) {
+            if self.paths[done.path].out.contains(&now) {
                 self.set_usable(done.path, false);
             }
             self.send(now, command);
