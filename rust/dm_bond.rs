@@ -20,6 +20,10 @@ mod kapi;
 mod miniport;
 #[forbid(unsafe_code)]
 mod policy;
+/// The atomics of [`policy`]; on the host they are others.
+mod sync {
+    pub(crate) use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed};
+}
 
 use adapter::{Adapters, Looking};
 use bond::{Bond, Shared};

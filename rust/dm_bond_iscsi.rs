@@ -24,6 +24,8 @@ mod kapi {
     pub(crate) mod iscsi;
     pub(crate) mod port;
     #[allow(dead_code)]
+    pub(crate) mod rcu;
+    #[allow(dead_code)]
     pub(crate) mod workqueue;
 }
 

@@ -21,6 +21,8 @@ mod kapi {
     pub(crate) mod nvme;
     pub(crate) mod port;
     #[allow(dead_code)]
+    pub(crate) mod rcu;
+    #[allow(dead_code)]
     pub(crate) mod workqueue;
 }
 #[path = "nvme/address.rs"]

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 #include <linux/part_stat.h>
+#include <linux/percpu.h>
 #include <linux/sched/mm.h>
+#include <linux/smp.h>
 
 #include "helpers.h"
 
@@ -55,6 +57,53 @@ const char *dm_bond_bdev_owner(struct block_device *bdev)
 	return owner ? owner->name : NULL;
 }
 
+unsigned int dm_bond_bdev_depth(struct block_device *bdev)
+{
+	struct request_queue *q = bdev_get_queue(bdev);
+
+	return queue_is_mq(q) ? q->nr_requests * q->nr_hw_queues : 0;
+}
+
+unsigned int dm_bond_bdev_max_bytes(struct block_device *bdev)
+{
+	return queue_max_bytes(bdev_get_queue(bdev));
+}
+
+bool dm_bond_is_plugged(void)
+{
+	return current->plug;
+}
+
+unsigned int dm_bond_get_cpu(void)
+{
+	return get_cpu();
+}
+
+void dm_bond_put_cpu(void)
+{
+	put_cpu();
+}
+
+unsigned long dm_bond_alloc_percpu(size_t size, size_t align)
+{
+	return (__force unsigned long)__alloc_percpu(size, align);
+}
+
+void dm_bond_free_percpu(unsigned long p)
+{
+	free_percpu((__force void __percpu *)p);
+}
+
+void *dm_bond_per_cpu_ptr(unsigned long p, unsigned int cpu)
+{
+	return cpu_possible(cpu) ? per_cpu_ptr((__force void __percpu *)p, cpu) : NULL;
+}
+
+unsigned long dm_bond_jiffies(void)
+{
+	return jiffies;
+}
+
 struct net_device *dm_bond_netdev_of(void *notifier_info)
 {
 	return netdev_notifier_info_to_dev(notifier_info);
@@ -63,6 +112,11 @@ struct net_device *dm_bond_netdev_of(void *notifier_info)
 const char *dm_bond_netdev_name(const struct net_device *dev)
 {
 	return dev->name;
+}
+
+void dm_bond_netdev_copy_name(const struct net_device *dev, char name[IFNAMSIZ])
+{
+	strscpy(name, dev->name, IFNAMSIZ);
 }
 
 bool dm_bond_netdev_link(const struct net_device *dev)

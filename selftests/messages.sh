@@ -110,8 +110,10 @@ refused "queue_if_no_path with a value" "$E" queue_if_no_path 1
 refused "fail_if_no_path with a value" "$E" fail_if_no_path 0
 refused "set_policy without a policy" "$E" set_policy
 refused "an unknown policy" "$E" set_policy round-robin
-refused "a policy of a later version" "$E" set_policy dynamic
-refused "a policy of a later version with its argument" "$E" set_policy dynamic interval_ms:50
+refused "an argument that is none of the policy" "$E" set_policy static interval_ms:50
+refused "an argument that is no number" "$E" set_policy dynamic interval_ms:x
+refused "an argument too many" "$E" set_policy dynamic interval_ms:50 interval_ms:50
+refused "an argument out of its range" "$R" set_policy dynamic interval_ms:9
 refused "a policy with an argument it has not" "$E" set_policy static 5
 refused "set_share without anything" "$E" set_share
 refused "set_share without a share" "$E" set_share "$a"

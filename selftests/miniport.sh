@@ -16,7 +16,7 @@ disk='' other='' generic=''
 # Another version of the interface.
 log_mark
 check_fails "a miniport built for another version is refused" "Protocol|EPROTO" insert version=4711
-check "and named in the log" grep -q "miniport test was built for version 4711 of the interface, not 2" <<<"$(log_new)"
+check "and named in the log" grep -q "miniport test was built for version 4711 of the interface, not 3" <<<"$(log_new)"
 check "the bond's module can go, for nothing of it is left" rmmod dm_bond
 load_bond
 
@@ -67,6 +67,26 @@ new_bond "0 primary 0 2 $a 0 $b 0"
 check "an error of bind is told in the log" grep -q "miniport test cannot bind to bondtest0: ENOMEM" <<<"$(log_new)"
 path_is "and the path has the generic one" "$a" miniport generic
 set_ "$a" bind_error 0
+# What it says before it refuses.
+for error in 12 19; do
+	set_ "$a" bind_error $error && set_ "$a" bind_word 1
+	new_bond "1 probe_ms:50 primary 0 2 $a 0 $b 0"
+	is_back "what a miniport said that does not bind (errno $error) counts no longer" "$a"
+	set_ "$a" bind_error 0 && set_ "$a" bind_word 0
+done
+# One that comes while the bond goes.
+echo 0 >$D/registered
+new_bond "0 primary 0 2 $a 0 $b 0"
+set_ "$a" bind_ms 1000
+echo 1 >$D/registered &
+sleep 0.3
+check "a bond is removed while a miniport binds" timeout 20 dmsetup remove "${bond#/dev/mapper/}"
+wait
+set_ "$a" bind_ms 0
+check "nothing is left of it" test ! -e /sys/module/dm_bond/adapters/dmbt0
+check_is "and everything is unbound" "0 0" \
+	"$(($(of_ "$a" binds) - $(of_ "$a" unbinds))) $(($(of_ "$b" binds) - $(of_ "$b" unbinds)))"
+check "and its device free" exclusively "$a"
 # A miniport that comes when the link is down already.
 echo 0 >$D/registered
 new_bond "0 primary 0 2 $a 0 $b 0"
@@ -334,6 +354,33 @@ check_is "an administrator's fail_path calls nothing back" "$aborts" "$(of_ "$a"
 set_ "$a" hold 0 && set_ "$a" release 1
 writes_end "fail_path"
 bond_message "$bond" reinstate_path "$a"
+
+# An adapter's word, of a miniport that does not say which adapter: what is out on the other path is void too.
+set_ "$a" nameless 1 && set_ "$b" nameless 1
+new_bond "3 queue_if_no_path probe_ms:50 stall_ms:0 primary 0 2 $b 0 $a 0"
+set_ "$b" hold 1
+writes_held "writes are kept" 4 "$b"
+before=$(requeued) was=$(undone)
+set_ "$b" hold 0
+set_ "$a" fail "adapter voided"
+set_ "$b" release 1
+set_ "$a" restore adapter
+writes_end "an adapter without a name"
+check_is "and they were sent again" $((before + 4)) "$(requeued)"
+set_ "$a" nameless 0 && set_ "$b" nameless 0
+# One bond's end takes no word back that was said of the adapter to another.
+new_bond "1 probe_ms:50 primary 0 2 $a 0 $b 0"
+make_bond second "1 probe_ms:50 primary 0 2 $c 0 $d 0" 65536
+set_ "$a" fail adapter
+check "an adapter failed: the other bond's path too" wait_for 5 state_is "$second" "$c" failed
+remove_dm "${bond#/dev/mapper/}"
+pause 0.5
+check_is "when the bond is gone that was told" failed "$(path_file "$second" "$c" state)"
+set_ "$c" restore adapter
+check "until its miniport says so" wait_for 5 state_is "$second" "$c" active
+remove_dm "${second#/dev/mapper/}"
+second=''
+new_bond "2 probe_ms:50 stall_ms:0 primary 0 2 $a 0 $b 0"
 
 # From everywhere.
 for how in "from_irq" "twice" "from_irq twice"; do

@@ -52,8 +52,7 @@ done
 check_fails "it cannot be unloaded" "in use" rmmod dm_bond_nvme
 
 # Long cables, so that much is under way.
-long() { tc qdisc replace dev "eth$1" root netem delay 50ms; }
-long 1 && long 2
+delay 1 50 && delay 2 50
 load_start nvme "/dev/mapper/$BOND_NAME" --size=16M
 sleep 3
 
@@ -91,7 +90,7 @@ was=$(session 1)
 called_back "silence" 5000 loss 1 100
 check_is "silence: why" silent "$(file 1 last_failure)"
 sleep 2
-loss 1 0 && long 1
+loss 1 0 && delay 1 50
 comes_back "silence" "$was"
 load_stop "three failures" nvme
 

@@ -52,7 +52,7 @@ second_namespace_down() { [ ! -e "$NS2" ] || rmdir "$NS2"; }
 
 table() { echo "0 $SECTORS bond 0 static 0 2 ${PATHS[1]} 1 netdev:eth1 ${1-${PATHS[2]}} 1 netdev:eth2"; }
 
-need fio nvme ip jq bc veth nvmet-tcp nvme-tcp null_blk
+need fio nvme ip jq bc veth nvmet-tcp nvme-tcp null_blk sch_netem
 [ "$(cat /sys/module/nvme_core/parameters/multipath)" = N ] || skip_all "needs nvme_core.multipath=N"
 load_bond
 at_exit rig_down
@@ -91,14 +91,17 @@ check "dm-multipath beside it" dmsetup create "$MULTI_NAME" --table \
 	"0 $SECTORS multipath 3 queue_if_no_path queue_mode bio 0 1 1 round-robin 0 2 1 ${MPATHS[1]} 1 ${MPATHS[2]} 1" ||
 	finish
 
+MULTIPATHD=()
 for path in "${MPATHS[@]:1}"; do
 	multipathd "$MULTI_NAME" "$path" & # dm-multipath takes no path back by itself.
-	at_exit kill $!
+	MULTIPATHD+=($!)
 done
+multipathd_stop() { kill "${MULTIPATHD[@]}" 2>/dev/null || true; }
+at_exit multipathd_stop
 
-# Slow enough cables that there is always I/O on its way when one is pulled: without, a guest's are instant.
-shape 1 40
-shape 2 40
+# Long cables, so that there is always I/O on its way when one is pulled: without, a guest's are instant.
+delay 1 50
+delay 2 50
 # Each has a half of the namespace.
 load_start bond "/dev/mapper/$BOND_NAME" --size=16M --offset=0
 load_start multipath "/dev/mapper/$MULTI_NAME" --size=16M --offset=32M
@@ -108,6 +111,7 @@ pull 2 cable_pull cable_plug
 pull 2 admin_down admin_up
 load_stop "the bond under three pulls" bond
 load_stop "dm-multipath under the same" multipath
+multipathd_stop
 check "I/O that was on its way was sent again" \
 	test "$(cat "/sys/block/$BOND/bond/paths/"*/requeued | paste -sd+ | bc)" -gt 0
 check_is "nothing is left in flight" "0 0" \

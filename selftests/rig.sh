@@ -10,6 +10,7 @@
 #   cable_pull <i>, cable_plug <i>     the far end goes down and up: our adapter sees the carrier
 #   admin_down <i>, admin_up <i>       our own end goes down and up, by the administrator's hand
 #   shape <i> <Mbit/s>, loss <i> <%>   a slow or a lossy cable, in both directions; 0 mends it; shape before loss
+#   delay <i> <ms>                     a long cable, in our direction: so that I/O is always on its way; instead of shape
 #   multipathd <name> <path>           in place of that daemon: take a path of a dm-multipath device into use whenever
 #                                      it answers; until killed. One for each path, for a read may wait for long
 #
@@ -194,6 +195,8 @@ shape() {
 		_rig_qdisc "$1" replace root handle 1: tbf rate "$2mbit" burst 128kb latency 400ms
 	fi
 }
+
+delay() { modprobe sch_netem && tc qdisc replace dev "eth$1" root netem delay "$2ms"; }
 
 loss() {
 	local where=(root)

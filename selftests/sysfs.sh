@@ -41,11 +41,11 @@ refuses() {
 EINVAL="Invalid argument" ERANGE="Numerical result out of range"
 
 files() { (cd "$1" && find . -maxdepth 1 -type f -printf '%f %m\n' | sort | paste -sd' '); }
-check_is "the bond's files" "abort_ms 644 lu_id 444 no_path_timeout_ms 644 policy 644 primary 644 probe_ms 644 queue_if_no_path 644 queued 444 stall_ms 644 write_hold_ms 644" \
+check_is "the bond's files" "abort_ms 644 interval_ms 644 lu_id 444 max_commands 644 no_path_timeout_ms 644 policy 644 primary 644 probe_ms 644 queue_if_no_path 644 queued 444 stall_ms 644 write_hold_ms 644" \
 	"$(files "$S")"
-check_is "a path's files" "bytes 444 damped_ms 444 dest 444 errors 444 failures 444 flaps 444 inflight 444 ios 444 last_failure 444 mean_io_bytes 444 miniport 444 netdev 444 requeued 444 role 444 share 644 state 644" \
+check_is "a path's files" "bytes 444 damped_ms 444 dest 444 errors 444 failures 444 flaps 444 inflight 444 ios 444 last_failure 444 mean_io_bytes 444 miniport 444 netdev 444 quota_bytes 444 requeued 444 role 444 share 644 speed 444 state 644" \
 	"$(files "$A")"
-check_is "an adapter's files" "bytes 444 failures 444 inflight_bytes 444 link 444 paths 444" "$(files "$N")"
+check_is "an adapter's files" "bytes 444 failures 444 forwarded 444 inflight_bytes 444 link 444 paths 444 received 444 role 644 speed 644" "$(files "$N")"
 check_is "a directory for every path" "$(printf '%s\n' "${KNAME[$a]}" "${KNAME[$b]}" | sort)" "$(ls "$S/paths")"
 
 # As made.
@@ -57,6 +57,8 @@ shows "$S/probe_ms" 1000
 shows "$S/abort_ms" 50
 shows "$S/stall_ms" 2000
 shows "$S/write_hold_ms" 0
+shows "$S/interval_ms" 100
+shows "$S/max_commands" 0 # The linear devices have no queues.
 shows "$S/lu_id" ""
 shows "$S/queued" 0
 for file in inflight ios bytes errors requeued failures flaps damped_ms mean_io_bytes; do
@@ -74,7 +76,7 @@ shows "$A/miniport" generic
 shows "$A/last_failure" ""
 shows "$N/link" up
 shows "$N/paths" 1
-for file in inflight_bytes bytes failures; do
+for file in inflight_bytes bytes failures received forwarded speed; do
 	shows "$N/$file" 0
 done
 
@@ -152,7 +154,7 @@ done
 for value in '\n' x 2 -1 10 1x yellow none '\0' '\xff' "$LONG"; do
 	refuses "$S/queue_if_no_path" "$value" "$EINVAL"
 done
-for value in '\n' x Static 'static primary' 'static\0' dynamic adapter-hash adapter-load '\xff' "$LONG"; do
+for value in '\n' x Static 'static primary' 'static\0' 'dynamic 0' adapter-hash adapter-load '\xff' "$LONG"; do
 	refuses "$S/policy" "$value" "$EINVAL"
 done
 # Not by the path of its device: looking that up could wait for I/O, for which a file in sysfs must not wait.
@@ -238,4 +240,10 @@ check "who read something (${count_one:-none}, ${count_two:-none})" test "${coun
 check "a file held open over the removal is no harm" bash -c '
 	dmsetup create "$1" --table "$2" && exec 3<"$3" && dmsetup remove "$1" && ! cat <&3' - \
 	"${bond#/dev/mapper/}" "0 131072 bond 0 static 0 1 $a 0" "$S/policy"
+
+# A network device by another name of its: one adapter all the same.
+ip link property add dev "$net" altname dmb-sysfs-alt
+make_bond bond "0 static 0 2 $a 1 netdev:dmb-sysfs-alt $b 1 netdev:$net"
+check_is "both names are one adapter's" "2 $net" "$(cat "$N/paths") $(basename -a /sys/module/dm_bond/adapters/*)"
+check_is "whose own name is told" "$net $net" "$(cat "${SYS[$bond]}/paths/"*/netdev | xargs)"
 finish

@@ -93,8 +93,10 @@ refused "more than a day for an abort" "abort_ms: 86400001 is not in 0..86400000
 refused "a time with a sign for an abort" "abort_ms: '-0' is not a number" "1 abort_ms:-0 static 0 1 $a 0"
 refused "two times for an abort" "feature 'abort_ms' given twice" "2 abort_ms:50 abort_ms:50 static 0 1 $a 0"
 refused "a time of 2^32 + 5" "probe_ms: 4294967301 is not in 1..86400000" "1 probe_ms:4294967301 static 0 1 $a 0"
-refused "max_commands, of a later version" "feature 'max_commands' is not supported by this version" \
-	"1 max_commands:5 static 0 1 $a 0"
+refused "max_commands out of its range" "max_commands: 1000001 is not in 0..1000000" \
+	"1 max_commands:1000001 static 0 1 $a 0"
+refused "an interval too short" "interval_ms: 9 is not in 10..86400000" "0 dynamic 1 interval_ms:9 1 $a 0"
+refused "an argument of another policy" "unknown policy argument 'interval_ms:50'" "0 static 1 interval_ms:50 1 $a 0"
 for feature in stall_ms write_hold_ms; do
 	refused "$feature without a time" "unknown feature '$feature'" "1 $feature static 0 1 $a 0"
 	refused "$feature of more than a day" "$feature: 86400001 is not in 0..86400000" "1 $feature:86400001 static 0 1 $a 0"
@@ -105,9 +107,11 @@ refused "no policy" "policy missing" "0"
 refused "an unknown policy" "unknown policy 'round-robin'" "0 round-robin 0 1 $a 0"
 refused "a policy in capitals" "unknown policy 'Static'" "0 Static 0 1 $a 0"
 refused "a policy that is not UTF-8" "unknown policy 'st.xe4tic'" "0 st"$'\xe4'"tic 0 1 $a 0"
-for policy in dynamic adapter-hash adapter-load; do
-	refused "$policy, of a later version" "policy '$policy' is not supported by this version" "0 $policy 0 1 $a 0"
+for policy in adapter-hash adapter-load; do
+	refused "$policy without adapters" "policy '$policy': path 1: its adapter is not known; name it with netdev:" "0 $policy 0 1 $a 0"
 done
+refused "adapter-hash without addresses" "policy 'adapter-hash': path 1: its destination is not known; name it with dest:" \
+	"0 adapter-hash 0 1 $a 1 netdev:lo"
 refused "no number of policy arguments" "number of policy arguments missing" "0 static"
 refused "policy arguments that are no number" "number of policy arguments: '/.*' is not a number" "0 static $a 0"
 refused "ten policy arguments" "number of policy arguments: 10 is not in 0..9" "0 static 10 1 $a 0"

@@ -8,12 +8,17 @@
 
 mod attributes;
 mod registry;
+mod team;
 
 pub(crate) use registry::{Adapters, Lease, Looking};
+pub(crate) use team::{Membership, Overlap, Team};
 
 use crate::{
-    bond::Path,
-    kapi::netdev::{Name, NetDevice, Slot},
+    bond::{Counters, Path, Roster},
+    kapi::{
+        netdev::{Name, NetDevice, Slot},
+        percpu::{Here, PerCpu},
+    },
 };
 use kernel::{
     fmt, new_spinlock_irq,
@@ -32,27 +37,62 @@ pub(crate) struct Adapter {
     link: AtomicFlag,
     /// How often the link was lost.
     failures: Atomic<u64>,
+    /// What the adapter is called in hashes: its first name, for a change of name moves nothing.
+    key: Name,
+    /// What is out over it, of all bonds, and how long it takes: only counted in a team.
+    traffic: Counters,
+    balance: PerCpu<Balance>,
+    /// There is [`Inner::team`].
+    teamed: AtomicFlag,
+    /// Its part of what the team can carry, in permille.
+    weight: Atomic<u32>,
+    /// Bytes a second, as last measured, and as set; 0: unknown, not set.
+    speed: Atomic<u64>,
+    set_speed: Atomic<u64>,
+    /// The paths over this adapter, of all bonds.
+    #[pin]
+    paths: Roster,
     #[pin]
     inner: SpinLockIrq<Inner>,
 }
 
+/// What an adapter did as the primary one, on one CPU.
+struct Balance {
+    /// I/Os that it was handed.
+    received: Atomic<u64>,
+    /// Those that it handed on to others.
+    forwarded: Atomic<u64>,
+}
+
 struct Inner {
     name: Name,
-    /// The paths over this adapter, of all bonds.
-    paths: KVec<Arc<Path>>,
+    team: Option<Arc<Team>>,
     /// Bytes moved by paths that are gone.
     bytes_before: u64,
 }
 
 impl Adapter {
     fn new(name: Name) -> Result<Arc<Self>> {
+        let traffic = Counters::new()?;
+        let balance = PerCpu::new(|| Balance {
+            received: Atomic::new(0),
+            forwarded: Atomic::new(0),
+        })?;
         Arc::pin_init(
             pin_init!(Self {
                 netdev: Slot::new(),
                 link: AtomicFlag::new(false),
                 failures: Atomic::new(0),
+                key: name,
+                traffic,
+                balance,
+                teamed: AtomicFlag::new(false),
+                weight: Atomic::new(1),
+                speed: Atomic::new(0),
+                set_speed: Atomic::new(0),
+                paths <- Roster::new(),
                 inner <- new_spinlock_irq!(
-                    Inner { name, paths: KVec::new(), bytes_before: 0 },
+                    Inner { name, team: None, bytes_before: 0 },
                     "Adapter::inner"
                 ),
             }),
@@ -75,41 +115,92 @@ impl Adapter {
         if self.link.xchg(up, Full) && !up {
             self.failures.add(1, Relaxed);
         }
+        if let Some(team) = self.team() {
+            team.elect();
+        }
         self.each_path(|path| path.link_changed(up));
     }
 
     /// Calls a function with each path over this adapter, of all bonds. It must not sleep. Any
     /// context.
-    pub(crate) fn each_path(&self, mut f: impl FnMut(&Arc<Path>)) {
-        self.inner.lock().paths.iter().for_each(&mut f);
+    pub(crate) fn each_path(&self, f: impl FnMut(&Arc<Path>)) {
+        self.paths.each(f);
+    }
+
+    /// Calls a function with each path over this adapter, that may sleep; maybe not with those that
+    /// join or leave meanwhile.
+    fn each_path_sleeping(&self, mut f: impl FnMut(&Arc<Path>)) {
+        for number in 0.. {
+            match self.paths.get(number) {
+                Some(path) => f(&path),
+                None => break,
+            }
+        }
+    }
+
+    fn name(&self) -> Name {
+        self.inner.lock().name
+    }
+
+    /// What the adapter bids with for an address.
+    pub(crate) fn key(&self) -> &CStr {
+        self.key.as_cstr()
+    }
+
+    /// The team that the adapter is of.
+    pub(crate) fn team(&self) -> Option<Arc<Team>> {
+        match self.is_teamed() {
+            true => self.inner.lock().team.clone(),
+            false => None,
+        }
+    }
+
+    fn set_team(&self, team: Option<Arc<Team>>) {
+        self.teamed.store(team.is_some(), Relaxed);
+        let old = core::mem::replace(&mut self.inner.lock().team, team);
+        // Not under the lock.
+        drop(old);
+    }
+
+    /// Whether the adapter is of a team, so that what is out over it counts. Any context.
+    pub(crate) fn is_teamed(&self) -> bool {
+        self.teamed.load(Relaxed)
+    }
+
+    /// What is out over it, of all bonds.
+    pub(crate) fn traffic(&self) -> &Counters {
+        &self.traffic
+    }
+
+    /// Its part of what the team can carry, in permille, at least 1.
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight.load(Relaxed)
+    }
+
+    /// As the primary adapter it hands an I/O on to another one.
+    pub(crate) fn forward(&self, here: &Here) {
+        self.balance.local(here).forwarded.add(1u64, Relaxed);
+    }
+
+    /// Whether it is the primary adapter of its team.
+    fn is_primary(&self) -> bool {
+        self.team().is_some_and(|team| team.has_primary(self))
+    }
+
+    /// Writes the adapter's role register, where a miniport has one. May sleep.
+    fn write_role(&self, primary: bool) {
+        self.each_path_sleeping(|path| path.write_role(primary));
     }
 
     /// Lets a path hear of the link. May sleep.
     pub(crate) fn join(&self, path: &Arc<Path>) -> Result {
-        let mut room = KVec::new();
-        loop {
-            let mut inner = self.inner.lock();
-            if inner.paths.len() < room.capacity() {
-                // What moves over fits, for it is one less than there is room for.
-                for other in inner.paths.drain_all() {
-                    let _ = room.push_within_capacity(other);
-                }
-                let _ = room.push_within_capacity(path.clone());
-                core::mem::swap(&mut inner.paths, &mut room);
-                return Ok(());
-            }
-            let needed = inner.paths.len() + 1;
-            drop(inner);
-            room.reserve(needed, GFP_KERNEL)?;
-        }
+        self.paths.join(path)
     }
 
     /// Ends that. When it returns no word of the link is under way to the path.
     pub(crate) fn leave(&self, path: &Arc<Path>) {
         let mut inner = self.inner.lock();
-        let before = inner.paths.len();
-        inner.paths.retain(|other| !Arc::ptr_eq(other, path));
-        if inner.paths.len() < before {
+        if self.paths.leave(path) {
             inner.bytes_before = inner.bytes_before.wrapping_add(path.counters().bytes());
         }
     }

@@ -2,7 +2,7 @@
 
 //! The adapters that there are, and what the kernel tells of their network devices.
 
-use super::{attributes::AdapterDirectory, Adapter};
+use super::{attributes::AdapterDirectory, Adapter, Team};
 use crate::kapi::{
     mm::NoIo,
     netdev::{Event, Name, NetDevice, Notified, Watcher},
@@ -12,7 +12,11 @@ use crate::kapi::{
 use kernel::{
     impl_has_delayed_work, new_delayed_work, new_mutex,
     prelude::*,
-    sync::{aref::ARef, atomic::Relaxed, Arc, Mutex},
+    sync::{
+        aref::ARef,
+        atomic::{Atomic, Relaxed},
+        Arc, Mutex,
+    },
     time::msecs_to_jiffies,
     workqueue::{DelayedWork, WorkItem},
 };
@@ -25,7 +29,12 @@ use kernel::{
 pub(crate) struct Adapters {
     #[pin]
     entries: Mutex<KVec<Entry>>,
-    queue: OwnedQueue,
+    /// The teams that there are, and of how many bonds.
+    #[pin]
+    pub(super) teams: Mutex<KVec<(Arc<Team>, usize)>>,
+    pub(super) queue: OwnedQueue,
+    /// Counts the looks.
+    looks: Atomic<u32>,
     /// Looks at the links, as long as there are adapters.
     #[pin]
     look: DelayedWork<Adapters>,
@@ -36,6 +45,8 @@ pub(crate) struct Adapters {
 /// How often the links are looked at, in milliseconds: the kernel tells of a carrier that is lost
 /// up to a second late.
 const LOOK_MS: u32 = 25;
+/// In one of so many looks speeds are measured.
+const MEASURE: u32 = 4;
 
 impl_has_delayed_work! {
     impl HasDelayedWork<Self> for Adapters { self.look }
@@ -61,6 +72,12 @@ impl WorkItem for Adapters {
         if !entries.is_empty() {
             enqueue_delayed(&this, msecs_to_jiffies(LOOK_MS));
         }
+        drop(entries);
+        if this.looks.fetch_add(1u32, Relaxed) % MEASURE == 0 {
+            for (team, _) in &*this.teams.lock() {
+                team.measure();
+            }
+        }
     }
 }
 
@@ -84,6 +101,12 @@ struct Entry {
 pub(crate) struct Lease {
     adapters: Arc<Adapters>,
     adapter: Arc<Adapter>,
+}
+
+impl Lease {
+    pub(crate) fn adapter(&self) -> &Arc<Adapter> {
+        &self.adapter
+    }
 }
 
 impl core::ops::Deref for Lease {
@@ -113,6 +136,8 @@ impl Adapters {
             try_pin_init!(Self {
                 parent,
                 entries <- new_mutex!(KVec::new(), "Adapters::entries"),
+                teams <- new_mutex!(KVec::new(), "Adapters::teams"),
+                looks: Atomic::new(0),
                 queue: OwnedQueue::new(c"dm_bond_link", true)?,
                 look <- new_delayed_work!("Adapters::look"),
             }),
@@ -125,21 +150,30 @@ impl Adapters {
         Looking(this.clone())
     }
 
-    /// Finds the adapter of this name, or makes it from the network device of this name; `ENODEV`
-    /// if there is neither. May sleep.
+    /// Finds the adapter of the network device of this name, which may be an alternative one, or
+    /// makes it; or, without such a device, finds the adapter that waits for one. `ENODEV` if there
+    /// is neither. May sleep.
     pub(crate) fn get(this: &Arc<Self>, name: &CStr) -> Result<Lease> {
         let _noio = NoIo::new();
         let mut entries = this.entries.lock();
-        let own = Name::new(name)?;
-        let found = entries.iter().position(|entry| entry.adapter.is_named(own));
-        let index = match found {
-            Some(index) => index,
-            None => {
-                // The lookup and the push are one step to `event`: a device that is found is not
-                // yet told as unregistered, and will be, once the lock is free.
-                let dev = NetDevice::by_name(name).ok_or(ENODEV)?;
+        // The lookup and the push are one step to `event`: a device that is found is not yet told
+        // as unregistered or renamed, and will be, once the lock is free.
+        let dev = NetDevice::by_name(name);
+        let own = match &dev {
+            Some(dev) => dev.present_name(),
+            None => Name::new(name)?,
+        };
+        let has = |entry: &Entry| dev.as_deref().is_some_and(|dev| entry.has(dev));
+        let found = entries.iter().position(has).or_else(|| {
+            let waits = |entry: &Entry| entry.is_empty() && entry.adapter.is_named(own);
+            entries.iter().position(waits)
+        });
+        let index = match (found, dev) {
+            (Some(index), _) => index,
+            (None, None) => return Err(ENODEV),
+            (None, Some(dev)) => {
                 let adapter = Adapter::new(own)?;
-                let directory = Directory::new(&this.parent, name, adapter.clone())?;
+                let directory = Directory::new(&this.parent, own.as_cstr(), adapter.clone())?;
                 adapter.link.store(dev.has_link(), Relaxed);
                 adapter.netdev.set(Some(dev));
                 entries.push(

@@ -78,7 +78,7 @@ impl Attributes for Arc<Bond> {
         File::write(
             c"policy",
             |bond, out| out.write_str(bond.policy().name()),
-            |bond, text| bond.set_policy(text),
+            |bond, text| bond.set_policy(text, None),
         ),
         File::write(
             c"primary",
@@ -123,6 +123,16 @@ impl Attributes for Arc<Bond> {
             c"write_hold_ms",
             |bond, out| out.write_fmt(fmt!("{}", bond.ms(Time::WriteHold))),
             |bond, text| bond.set_ms(Time::WriteHold, text),
+        ),
+        File::write(
+            c"interval_ms",
+            |bond, out| out.write_fmt(fmt!("{}", bond.ms(Time::Interval))),
+            |bond, text| bond.set_ms(Time::Interval, text),
+        ),
+        File::write(
+            c"max_commands",
+            |bond, out| out.write_fmt(fmt!("{}", bond.max_commands())),
+            |bond, text| bond.set_max_commands(text),
         ),
         File::read(c"lu_id", |bond, out| match &bond.lu_id {
             Some(id) => out.write_fmt(fmt!("{}", id)),
@@ -169,6 +179,12 @@ impl Attributes for Member {
             None => Ok(()),
         }),
         File::read(c"miniport", |member, out| member.path.write_miniport(out)),
+        File::read(c"quota_bytes", |member, out| {
+            out.write_fmt(fmt!("{}", member.bond.quota(member.path.number())))
+        }),
+        File::read(c"speed", |member, out| {
+            out.write_fmt(fmt!("{}", member.bond.speed(member.path.number())))
+        }),
         File::read(c"mean_io_bytes", |member, out| {
             let counters = member.path.counters();
             let mean = counters.bytes().checked_div(counters.ios()).unwrap_or(0);

@@ -12,14 +12,19 @@ use crate::{
     kapi::{
         block::UniqueId,
         dm::{Args, BioList, Refusal, Table},
+        percpu::PerCpu,
         ratelimit::RateLimit,
+        rcu,
         workqueue::{stop, stop_delayed},
     },
     policy::{
         damping::Damping,
         health::Health,
+        limit::Limit,
+        quota::Turn,
         share,
         silence::Silence,
+        speed::Meter,
         table::{Fault, Head, PathLine, Reader, MAX_PATHS},
     },
 };
@@ -28,7 +33,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{Atomic, AtomicFlag},
-        Arc,
+        Arc, SetOnce,
     },
     time::Instant,
 };
@@ -75,6 +80,7 @@ impl Bond {
         share::settle(shares, |number| given[number]);
         for (path, share) in paths.iter().zip(shares) {
             path.set_share(*share);
+            path.set_measured_share(*share);
         }
         Self::begin(shared, table, &head, paths, lu_id)
     }
@@ -87,6 +93,8 @@ impl Bond {
         lu_id: Option<UniqueId>,
     ) -> Result<Arc<Self>, Refusal> {
         let mut health = KVec::with_capacity(paths.len(), GFP_KERNEL)?;
+        let meters = KVec::from_elem(Meter::default(), paths.len(), GFP_KERNEL)?;
+        let command_bytes = paths.iter().map(|path| path.device().max_bytes()).min();
         for _ in &paths {
             let watched = Watched {
                 health: Health::new(),
@@ -104,9 +112,11 @@ impl Bond {
             held: BioList::new(),
             in_use: paths.len(),
             health,
+            meters,
             without_path_since: None,
             expired: false,
         };
+        let turns = PerCpu::new(Turn::new)?;
         let bond = Arc::pin_init(
             pin_init!(Self {
                 shared: shared.clone(),
@@ -117,7 +127,16 @@ impl Bond {
                 policy: Atomic::new(head.policy as u32),
                 primary: Atomic::new(0),
                 preferred: Atomic::new(Self::NONE_PREFERRED),
-                tickets: Atomic::new(0),
+                usable: Atomic::new(u64::MAX >> (MAX_PATHS - inner.health.len())),
+                turns,
+                version: Atomic::new(0),
+                due: Atomic::new(0),
+                limit: Limit::new(head.features.max_commands()),
+                team: SetOnce::new(),
+                winners: Atomic::new(0),
+                offload: rcu::Slot::new(),
+                chooser <- new_mutex!(true, "Bond::chooser"),
+                command_bytes: command_bytes.unwrap_or(0).max(1),
                 holding: AtomicFlag::new(false),
                 looked: Atomic::new(0),
                 inner <- new_spinlock_irq!(inner, "Bond::inner"),
@@ -129,6 +148,7 @@ impl Bond {
                 no_path <- new_delayed_work!("Bond::no_path"),
                 release <- new_delayed_work!("Bond::release"),
                 listen <- new_delayed_work!("Bond::listen"),
+                measure <- new_delayed_work!("Bond::measure"),
             }),
             GFP_KERNEL,
         )?;
@@ -136,6 +156,19 @@ impl Bond {
             if let Err(error) = Path::begin(path, &bond) {
                 Self::end(&bond);
                 return Err(error.into());
+            }
+        }
+        if head.policy.is_adapters() {
+            if let Err(fault) = bond.join_team(head.policy) {
+                Self::end(&bond);
+                return refuse!(
+                    table,
+                    fault.errno(),
+                    c"its adapters cannot balance",
+                    "policy '{}': {}",
+                    head.policy.name(),
+                    fault
+                );
             }
         }
         Ok(bond)
@@ -146,6 +179,11 @@ impl Bond {
         // First those who could start something new, then what was started.
         Shared::withdraw(this);
         stop_delayed::<_, { works::LISTEN }>(this);
+        stop_delayed::<_, { works::MEASURE }>(this);
+        this.end_offload();
+        if let Some(team) = this.team.as_ref() {
+            team.leave();
+        }
         for path in &this.paths {
             Path::end(path);
         }
@@ -159,9 +197,12 @@ impl Bond {
     /// Writes the arguments of a table line that makes this bond as it now is. The first path is
     /// the primary one.
     pub(super) fn write_table(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        self.features().write(out)?;
+        let features = self.features();
         let (count, primary) = (self.paths.len(), self.primary());
-        out.write_fmt(fmt!(" {} 0 {}", self.policy().name(), count))?;
+        features.write(out)?;
+        out.write_str(" ")?;
+        features.write_policy(self.policy(), out)?;
+        out.write_fmt(fmt!(" {}", count))?;
         for number in Iterator::chain(primary..count, 0..primary) {
             let path = &self.paths[number];
             // Once each: a miniport may bind meanwhile and know of more.

@@ -16,13 +16,13 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::{atomic::Relaxed, Arc},
+    sync::{atomic::Relaxed, rcu, Arc},
     time::Instant,
 };
 
 /// The error for a value that cannot be: `ERANGE` for a number out of its range, `EINVAL` for all
 /// else.
-pub(super) fn errno(fault: &Fault<'_>) -> Error {
+pub(crate) fn errno(fault: &Fault<'_>) -> Error {
     match fault {
         Fault::Range(..) => ERANGE,
         _ => EINVAL,
@@ -71,7 +71,7 @@ impl Bond {
             None if is(b"fail_path") => Self::fail(this, path()?, Why::Administrator),
             None if is(b"reinstate_path") => Self::reinstate(this, path()?),
             None if is(b"set_primary") => this.set_primary(path()?),
-            None if is(b"set_policy") => this.set_policy(object.to_bytes())?,
+            _ if is(b"set_policy") => this.set_policy(object.to_bytes(), value)?,
             Some(share) if is(b"set_share") => this.set_share(path()?, share)?,
             _ => return Err(EINVAL),
         }
@@ -152,15 +152,46 @@ impl Bond {
             }
             Time::Stall => self.listen(),
             Time::WriteHold => self.release_by(0),
+            Time::Interval => self.measure(),
             Time::NoPathTimeout | Time::Abort => {}
         }
         Ok(())
     }
 
-    pub(super) fn set_policy(&self, name: &[u8]) -> Result {
+    pub(super) fn set_policy(&self, name: &[u8], arg: Option<&[u8]>) -> Result {
         let policy = Policy::named(name).map_err(|fault| errno(&fault))?;
+        if policy.is_adapters() {
+            if let Err(fault) = self.join_team(policy) {
+                pr_err!(
+                    "bond {}: policy '{}': {}\n",
+                    self.events.device(),
+                    policy.name(),
+                    fault
+                );
+                return Err(fault.errno());
+            }
+        }
+        let mut inner = self.inner.lock();
+        if let Some(arg) = arg {
+            let set = inner.features.set_policy_arg(policy, arg);
+            set.map_err(|fault| errno(&fault))?;
+        }
         self.policy.store(policy as u32, Relaxed);
+        self.shares_changed(&inner);
         self.prefer_none();
+        Ok(())
+    }
+
+    /// Sets the most commands that may be out; 0: as many as the queues below take. May sleep.
+    pub(super) fn set_max_commands(self: &Arc<Self>, text: &[u8]) -> Result {
+        let mut inner = self.inner.lock();
+        let set = inner.features.set_max_commands(text);
+        set.map_err(|fault| errno(&fault))?;
+        self.limit.set(inner.features.max_commands());
+        self.kick();
+        drop(inner);
+        // Whoever found none is done when this returns: see `Limit::set`.
+        rcu::synchronize_rcu();
         Ok(())
     }
 
@@ -179,16 +210,17 @@ impl Bond {
     /// Sets a path's share; the others keep their proportions. Only where shares are set by hand.
     pub(super) fn set_share(&self, path: usize, value: &[u8]) -> Result {
         let share = number("share", value, 1, share::WHOLE).map_err(|fault| errno(&fault))?;
-        if self.policy() != Policy::Static {
+        if !matches!(self.policy(), Policy::Static | Policy::AdapterHash) {
             return Err(EINVAL);
         }
-        let _guard = self.inner.lock();
+        let inner = self.inner.lock();
         let mut shares = [0; MAX_PATHS];
         let shares = self.shares(&mut shares);
         share::set(shares, path, share).map_err(|_| ERANGE)?;
         for (path, share) in self.paths.iter().zip(shares) {
             path.set_share(*share);
         }
+        self.shares_changed(&inner);
         self.prefer_none();
         Ok(())
     }
@@ -204,14 +236,28 @@ impl Bond {
     /// The part of the load that a path carries now, in permille: 0 if it is not in use.
     pub(super) fn share_now(&self, path: usize) -> u32 {
         let mut shares = [0; MAX_PATHS];
-        let shares = self.shares(&mut shares);
-        match self.policy() {
-            Policy::Static => share::in_use(shares, |number| self.paths[number].is_in_use()),
+        self.shares_now(&mut shares)[path]
+    }
+
+    pub(super) fn shares_now<'a>(&self, shares: &'a mut [u32; MAX_PATHS]) -> &'a mut [u32] {
+        let policy = self.policy();
+        let shares = &mut shares[..self.paths.len()];
+        for (share, path) in shares.iter_mut().zip(&self.paths) {
+            *share = path.share_under(policy);
+        }
+        match policy {
+            Policy::Static | Policy::Dynamic | Policy::AdapterLoad => {
+                share::in_use(shares, |number| self.is_usable(number));
+            }
+            Policy::AdapterHash => {
+                let won = self.winners.load(Relaxed);
+                share::in_use(shares, |number| won >> number & 1 != 0);
+            }
             Policy::Primary => {
                 let carrier = self.carrier();
                 share::in_use(shares, |number| Some(number) == carrier);
             }
         }
-        shares[path]
+        shares
     }
 }

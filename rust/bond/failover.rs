@@ -21,7 +21,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc,
+    sync::{atomic::Relaxed, Arc},
     time::{msecs_to_jiffies, Instant},
     workqueue::WorkItem,
 };
@@ -64,6 +64,13 @@ impl Bond {
         if health.state() == was {
             return change;
         }
+        let bit = 1 << number;
+        let usable = this.usable.load(Relaxed);
+        match health.state() {
+            State::Active => this.usable.store(usable | bit, Relaxed),
+            _ => this.usable.store(usable & !bit, Relaxed),
+        }
+        this.auction();
         match change {
             Change::Lost => {
                 if health.last_failure().is_some_and(Why::is_fault) {
@@ -71,6 +78,7 @@ impl Bond {
                     watched.damping.failed(this.now(), probe_ms);
                 }
                 inner.in_use -= 1;
+                inner.meters[number].forget();
                 path.end_life();
                 this.prefer_no_more(number);
                 trace::fail(this.events.device(), path.dev(), inner.in_use);

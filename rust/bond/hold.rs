@@ -63,7 +63,9 @@ impl Bond {
     pub(super) fn release_by(self: &Arc<Self>, ms: u32) {
         match ms {
             0 => rearm::<_, { works::RELEASE }>(self, 0),
-            _ => enqueue_delayed::<_, { works::RELEASE }>(self, msecs_to_jiffies(ms)),
+            _ => {
+                enqueue_delayed::<_, { works::RELEASE }>(self, msecs_to_jiffies(ms));
+            }
         }
     }
 

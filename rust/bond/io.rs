@@ -2,7 +2,10 @@
 
 //! The way of an I/O: to a path, back from it, and down another one if that failed.
 
-use super::{works, Bond, Gate, Inner};
+use super::{
+    balance::{Dispatch, Sent, Shape},
+    works, Bond, Gate, Inner,
+};
 use crate::{
     kapi::{
         bio::Status,
@@ -11,18 +14,12 @@ use crate::{
         workqueue::{enqueue, enqueue_delayed},
     },
     policy::{
-        choose,
         failure::{self, Verdict},
         health::Why,
-        table::{Policy, Time},
+        table::Time,
     },
 };
-use kernel::{
-    prelude::*,
-    sync::{atomic::Relaxed, Arc},
-    time::msecs_to_jiffies,
-    workqueue::WorkItem,
-};
+use kernel::{prelude::*, sync::Arc, time::msecs_to_jiffies, workqueue::WorkItem};
 
 /// How long an I/O waits that came back for want of something, in milliseconds.
 const BUSY_MS: u32 = 10;
@@ -30,14 +27,8 @@ const BUSY_MS: u32 = 10;
 /// What is kept with an I/O.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Trip {
-    /// The path that has it.
-    path: Option<u8>,
-    /// The path's epoch when it was sent: if that has passed, the I/O was voided, and a success is
-    /// none.
-    epoch: u32,
-    /// The path's life in which it was sent: an error that comes back in a later one says nothing
-    /// of the path as it is now, which came back meanwhile and answered a probe.
-    life: u32,
+    /// If it is out on a path.
+    dispatch: Option<Dispatch>,
     /// How often it came back with an error that may be its own.
     tries: u16,
     /// How often it came back for want of something.
@@ -69,6 +60,14 @@ impl Inner {
         }
     }
 
+    /// The error for an ioctl that finds no path.
+    pub(super) fn errno_without_path(&self) -> Error {
+        match self.homeless(true) {
+            Homeless::Fail => EIO,
+            _ => ENOTCONN,
+        }
+    }
+
     /// Puts an I/O on the list.
     fn wait(&mut self, bond: &Arc<Bond>, bio: Owned<Bond>) {
         self.waiting.push(bio);
@@ -79,49 +78,6 @@ impl Inner {
 }
 
 impl Bond {
-    /// Chooses a path that is in use and has its link; a path found without is failed here. With
-    /// its epoch: if that is still its own when the I/O comes back, nothing was voided since the
-    /// path was seen in use. Any context.
-    fn choose(this: &Arc<Self>) -> Option<(usize, u32)> {
-        // Each round ends the use of a path, but for those that come back meanwhile.
-        for _ in 0..=this.paths.len() {
-            let number = match (this.preferred(), this.policy()) {
-                (Some(number), _) => Some(number),
-                (None, Policy::Static) => {
-                    let shares = this.paths.iter().map(|path| path.share_in_use());
-                    choose::by_share(shares, this.tickets.fetch_add(1, Relaxed))
-                }
-                (None, Policy::Primary) => this.carrier(),
-            }?;
-            let path = &this.paths[number];
-            // The epoch first: see `Path::told_of_path`.
-            let epoch = path.epoch();
-            if !path.has_link() {
-                Self::fail(this, number, Why::Link);
-            } else if path.is_in_use() {
-                return Some((number, epoch));
-            }
-        }
-        None
-    }
-
-    /// The path that carries all I/O where the primary one does while it lives.
-    pub(super) fn carrier(&self) -> Option<usize> {
-        choose::primary(self.paths.len(), self.primary(), |number| {
-            self.paths[number].is_in_use()
-        })
-    }
-
-    /// Takes down that an I/O goes to a path.
-    fn sent(&self, (number, epoch): (usize, u32), bytes: u32, trip: &mut Trip) {
-        let path = &self.paths[number];
-        path.counters().sent(bytes);
-        trip.path = Some(number as u8);
-        trip.epoch = epoch;
-        trip.life = path.life();
-        trace::choose(self.events.device(), path.dev(), bytes);
-    }
-
     /// A new I/O.
     pub(super) fn begin_io<'a>(this: &Arc<Self>, mut bio: Incoming<'a, Self>) -> Mapped<'a> {
         if let Some((mut inner, since)) = this.must_hold(&bio) {
@@ -129,9 +85,23 @@ impl Bond {
             inner.hold(this, bio, since);
             return mapped;
         }
-        if let Some(choice) = Self::choose(this) {
-            this.sent(choice, bio.bytes(), bio.data());
-            return bio.remap(choice.0);
+        if this.limit.is_crowded() {
+            // It does not overtake those that wait.
+            let (bio, mapped) = bio.take();
+            Self::wait_for_room(this, bio);
+            return mapped;
+        }
+        match Self::send(this, Shape::of(&bio)) {
+            Sent::Via(dispatch) => {
+                bio.data().dispatch = Some(dispatch);
+                return bio.remap(dispatch.path());
+            }
+            Sent::Full => {
+                let (bio, mapped) = bio.take();
+                Self::wait_for_room(this, bio);
+                return mapped;
+            }
+            Sent::NoPath => {}
         }
         let can_push_back = bio.can_push_back();
         let mut inner = this.inner.lock();
@@ -146,56 +116,66 @@ impl Bond {
         }
     }
 
-    /// An I/O that waited.
-    fn resume_io(this: &Arc<Self>, mut bio: Owned<Self>) {
+    /// An I/O that waited. Gives it back if it has to wait for the limit.
+    fn resume_io(this: &Arc<Self>, mut bio: Owned<Self>) -> Result<(), Owned<Self>> {
         if let Some((mut inner, since)) = this.must_hold(&bio) {
-            return inner.hold(this, bio, since);
+            inner.hold(this, bio, since);
+            return Ok(());
         }
-        if let Some(choice) = Self::choose(this) {
-            this.sent(choice, bio.bytes(), bio.data());
-            return bio.submit(choice.0);
+        match Self::send(this, Shape::of(&bio)) {
+            Sent::Via(dispatch) => {
+                bio.data().dispatch = Some(dispatch);
+                bio.submit(dispatch.path());
+                return Ok(());
+            }
+            Sent::Full => return Err(bio),
+            Sent::NoPath => {}
         }
         let can_push_back = bio.can_push_back();
         let mut inner = this.inner.lock();
         let status = match inner.homeless(can_push_back) {
-            Homeless::Wait => return inner.wait(this, bio),
+            Homeless::Wait => {
+                inner.wait(this, bio);
+                return Ok(());
+            }
             Homeless::PushBack => Status::DM_REQUEUE,
             Homeless::Fail => Status::IOERR,
         };
         drop(inner);
         bio.complete(status);
+        Ok(())
     }
 
     /// An I/O that came back.
     pub(super) fn finish_io<'a>(this: &Arc<Self>, mut bio: Completed<'a, Self>) -> Ended<'a> {
         let status = bio.status();
         // One that no path has was ended here.
-        let Some(number) = bio.data().path.take() else {
+        let Some(dispatch) = bio.data().dispatch.take() else {
             return bio.done(status);
         };
-        let number = usize::from(number);
+        let number = dispatch.path();
         let path = &this.paths[number];
         let counters = path.counters();
-        counters.returned(bio.bytes());
         let verdict = failure::judge(status.code());
-        let voided = bio.data().epoch != path.epoch();
+        let voided = dispatch.epoch != path.epoch();
+        Self::returned(this, &dispatch, verdict == Verdict::Success && !voided);
         match verdict {
             // Its driver had only emptied its queue.
             Verdict::Success if voided => {}
-            Verdict::Success => {
-                counters.succeeded(bio.bytes());
-                return bio.done(status);
-            }
+            Verdict::Success => return bio.done(status),
             Verdict::Lu => {
-                counters.answered();
+                if failure::is_word_of_lu(status.code()) {
+                    counters.answered();
+                } else {
+                    this.refused(&dispatch);
+                }
                 return bio.done(status);
             }
             Verdict::Busy => bio.data().waits += 1,
             Verdict::Path => {
                 counters.failed();
-                let trip = bio.data();
-                if trip.life == path.life() {
-                    trip.tries += u16::from(path.has_link());
+                if dispatch.life == path.life() {
+                    bio.data().tries += u16::from(path.has_link());
                     Self::fail(this, number, Why::Io(status.code()));
                 }
             }
@@ -235,11 +215,24 @@ impl Bond {
         enqueue::<_, { works::RETRY }>(self);
     }
 
-    /// Sends again what waits.
+    /// Sends again what waits, as far as the limit allows.
     fn resume_waiting(this: &Arc<Self>) {
         let mut bios = this.inner.lock().waiting.take();
         while let Some(bio) = bios.pop() {
-            Self::resume_io(this, bio);
+            if let Err(bio) = Self::resume_io(this, bio) {
+                bios.push_front(bio);
+                break;
+            }
+        }
+        let mut inner = this.inner.lock();
+        let left = !bios.is_empty();
+        // Before those that have come since.
+        bios.append(&mut inner.waiting);
+        inner.waiting = bios;
+        if left {
+            this.crowd();
+        } else if inner.waiting.is_empty() {
+            this.limit.clear();
         }
     }
 
@@ -248,15 +241,6 @@ impl Bond {
         let mut inner = this.inner.lock();
         inner.gate = gate;
         this.kick();
-    }
-
-    /// The path that ioctls and reservations go to: the one that an I/O would take.
-    pub(super) fn path_for_ioctl(this: &Arc<Self>) -> Result<usize> {
-        let choice = Self::choose(this).map(|(number, _)| number);
-        choice.ok_or_else(|| match this.inner.lock().homeless(true) {
-            Homeless::Fail => EIO,
-            _ => ENOTCONN,
-        })
     }
 }
 

@@ -5,13 +5,17 @@
 //! | module | what |
 //! |---|---|
 //! | [`attributes`] | `/sys/block/dm-N/bond` |
+//! | [`balance`] | which path an I/O takes, and when |
 //! | [`construct`] | from a table line to a bond, and back |
 //! | [`control`] | messages, and what sysfs changes |
+//! | [`counters`] | what a path has carried |
 //! | [`failover`] | paths that fail and come back, and who is told |
 //! | [`hold`] | writes that wait until an earlier copy can no longer arrive |
 //! | [`io`] | the way of an I/O |
 //! | [`path`] | one way to the LU |
+//! | [`offload`] | choices that a miniport makes |
 //! | [`port`] | a path and its miniport |
+//! | [`roster`] | paths that are to be told something |
 //! | [`shared`] | what all bonds share |
 //! | [`silence`] | paths that fall silent |
 //!
@@ -21,31 +25,49 @@
 //! under which [`Inner::in_use`] is counted, after a look at that count; and whoever raises the
 //! count, or changes anything else that would let it go on, kicks the list after that, under the
 //! same lock. So none is forgotten.
+//!
+//! One that finds as many commands out as may be waits there too. It sets a flag ([`Limit::crowd`])
+//! and then looks at the count of commands again; whoever takes one off that count looks at the
+//! flag after that, and kicks the list. While the flag is set, new I/O goes behind what waits.
 
 mod attributes;
+mod balance;
 mod construct;
 mod control;
+mod counters;
 mod failover;
 mod hold;
 mod io;
+mod offload;
 mod path;
 mod port;
+mod roster;
 mod shared;
 mod silence;
 
+pub(crate) use control::errno;
+pub(crate) use counters::Counters;
 pub(crate) use path::Path;
+pub(crate) use roster::Roster;
 pub(crate) use shared::Shared;
 
 use crate::{
+    adapter::Membership,
     kapi::{
         block::UniqueId,
         dm::{self, BioList, Completed, Ended, Incoming, Mapped, Refusal, Table},
+        miniport::Offload,
+        percpu::PerCpu,
         ratelimit::RateLimit,
+        rcu,
     },
     policy::{
         damping::Damping,
         health::Health,
+        limit::Limit,
+        quota::Turn,
         silence::Silence,
+        speed::Meter,
         table::{Features, Policy},
     },
 };
@@ -54,7 +76,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{Atomic, AtomicFlag, Relaxed},
-        Arc, Mutex, SpinLockIrq,
+        Arc, Mutex, SetOnce, SpinLockIrq,
     },
     time::{Instant, Monotonic},
     workqueue::{DelayedWork, Work},
@@ -74,6 +96,8 @@ mod works {
     pub(super) const RELEASE: u64 = 4;
     /// Looks which paths are silent.
     pub(super) const LISTEN: u64 = 5;
+    /// Looks how fast the paths are.
+    pub(super) const MEASURE: u64 = 6;
 }
 
 /// A bond.
@@ -91,8 +115,27 @@ pub(crate) struct Bond {
     primary: Atomic<u32>,
     /// The number of the path that a miniport wants new I/O to take, or [`Self::NONE_PREFERRED`].
     preferred: Atomic<u32>,
-    /// Counts the choices by share.
-    tickets: Atomic<u32>,
+    /// A bit for each path in use: what the lock guards, to be read without it.
+    usable: Atomic<u64>,
+    /// Each CPU's place in its round.
+    turns: PerCpu<Turn>,
+    /// Counts the changes of shares.
+    version: Atomic<u32>,
+    /// A bit for each path that is to be tried, to see how fast it is now.
+    due: Atomic<u64>,
+    limit: Limit,
+    /// Where the adapters balance, or did: those that do.
+    team: SetOnce<Membership>,
+    /// A bit for each path that has won the address that it leads to: see
+    /// [`hash`](crate::policy::hash).
+    winners: Atomic<u64>,
+    /// How the primary adapter itself chooses, if it does. Written under `chooser`.
+    offload: rcu::Slot<KBox<Offload>>,
+    /// Whether there may be one.
+    #[pin]
+    chooser: Mutex<bool>,
+    /// The most bytes that all paths' queues send as one command.
+    command_bytes: u32,
     /// There is something in [`Inner::held`].
     holding: AtomicFlag,
     /// When it was looked last which paths are silent.
@@ -115,6 +158,8 @@ pub(crate) struct Bond {
     release: DelayedWork<Bond, { works::RELEASE }>,
     #[pin]
     listen: DelayedWork<Bond, { works::LISTEN }>,
+    #[pin]
+    measure: DelayedWork<Bond, { works::MEASURE }>,
 }
 
 impl_has_work! {
@@ -126,18 +171,21 @@ impl_has_delayed_work! {
     impl HasDelayedWork<Self, { works::NO_PATH }> for Bond { self.no_path }
     impl HasDelayedWork<Self, { works::RELEASE }> for Bond { self.release }
     impl HasDelayedWork<Self, { works::LISTEN }> for Bond { self.listen }
+    impl HasDelayedWork<Self, { works::MEASURE }> for Bond { self.measure }
 }
 
 /// What changes together.
 struct Inner {
     features: Features,
     gate: Gate,
-    /// I/O that waits for a path.
+    /// I/O that waits for a path, or for the limit.
     waiting: BioList<Bond>,
     /// Writes that are not to be sent yet, the earliest first.
     held: BioList<Bond>,
     /// Of each path, in their order.
     health: KVec<Watched>,
+    /// Of each path, in their order.
+    meters: KVec<Meter>,
     /// How many paths are in use.
     in_use: usize,
     /// Since when there is none.
@@ -172,8 +220,9 @@ impl Bond {
 
     /// The path that a miniport wants new I/O to take, while it is in use.
     fn preferred(&self) -> Option<usize> {
-        let number = self.preferred.load(Relaxed) as usize;
-        self.paths.get(number)?.is_in_use().then_some(number)
+        let number = self.preferred.load(Relaxed);
+        (number != Self::NONE_PREFERRED && self.is_usable(number as usize))
+            .then_some(number as usize)
     }
 
     /// A path that failed is no longer preferred, also when it is back.
@@ -255,6 +304,7 @@ impl dm::Target for Bond {
         Shared::publish(this);
         this.announce();
         this.listen();
+        this.measure();
     }
 
     fn status(&self, out: &mut dyn fmt::Write) -> fmt::Result {

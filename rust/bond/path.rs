@@ -3,6 +3,7 @@
 //! One way to the LU: a block device, over an adapter.
 
 use super::{
+    counters::Counters,
     shared::{Claim, Shared},
     Bond,
 };
@@ -11,12 +12,13 @@ use crate::{
     kapi::{
         block::{BlockDevice, DevT, Probe},
         miniport::Binding,
-        workqueue::{enqueue_delayed, rearm, stop_delayed},
+        workqueue::{disable_delayed, enqueue_delayed, rearm, stop_delayed},
     },
     policy::{
         failure,
         health::{State, Why},
-        table::{Dest, Time},
+        share,
+        table::{Dest, Policy, Time},
     },
 };
 use kernel::{
@@ -44,8 +46,10 @@ pub(crate) struct Path {
     claim: Claim,
     /// A [`State`]: what the bond's lock guards, to be read without it.
     state: Atomic<u32>,
-    /// Its part of the load when all paths are in use, in permille. Written under the bond's lock.
+    /// Its part of the load when all paths are in use, in permille: as it was set, and as its speed
+    /// was measured. Written under the bond's lock.
     share: Atomic<u32>,
+    measured_share: Atomic<u32>,
     counters: Counters,
     /// How often what was out on the path was voided: see [`Trip`](super::io::Trip).
     epoch: Atomic<u32>,
@@ -57,6 +61,8 @@ pub(crate) struct Path {
     pub(super) spoke: AtomicFlag,
     /// The miniport is to be asked for what is pending whatever the link.
     pub(super) abort_told: AtomicFlag,
+    /// The miniport has taken it that its adapter is the primary one.
+    pub(super) told_primary: AtomicFlag,
     /// The link was lost for so long that the session over it is not to be relied on.
     harmed: AtomicFlag,
     /// It is to be probed though it is in use.
@@ -71,15 +77,17 @@ pub(crate) struct Path {
     probe: Mutex<Probe>,
     /// The miniport that is bound to the path.
     #[pin]
-    pub(super) binding: Mutex<Option<Binding>>,
+    pub(super) binding: Mutex<Option<Arc<Binding>>>,
     #[pin]
     probe_work: DelayedWork<Path, PROBE>,
     #[pin]
     abort_work: DelayedWork<Path, ABORT>,
 }
 
-/// For how many turns of 20 ms a probe that is out is waited for before it is called back.
-const ABORT_AFTER: u32 = 50;
+/// For how many turns of 20 ms a probe that is out is waited for before it is called back: one of a
+/// path that is in use, or is not.
+const PATIENCE: u32 = 250;
+const IMPATIENCE: u32 = 50;
 
 /// The number of the work that probes a path.
 pub(super) const PROBE: u64 = 0;
@@ -112,6 +120,7 @@ impl Path {
         let mut buf = [0; 32];
         let name = CString::try_from_fmt(fmt!("{}", device.kernel_name(&mut buf)))?;
         let probe = Probe::new(&device)?;
+        let counters = Counters::new()?;
         let path = Arc::pin_init(
             pin_init!(Self {
                 number,
@@ -122,12 +131,14 @@ impl Path {
                 claim,
                 state: Atomic::new(State::Active as u32),
                 share: Atomic::new(0),
-                counters: Counters::new(),
+                measured_share: Atomic::new(0),
+                counters,
                 epoch: Atomic::new(0),
                 life: Atomic::new(0),
                 port: Atomic::new(0),
                 spoke: AtomicFlag::new(false),
                 abort_told: AtomicFlag::new(false),
+                told_primary: AtomicFlag::new(false),
                 harmed: AtomicFlag::new(false),
                 doubted: AtomicFlag::new(false),
                 probed: AtomicFlag::new(false),
@@ -166,6 +177,11 @@ impl Path {
 
     pub(super) fn adapter(&self) -> Option<&Adapter> {
         self.adapter.as_ref().map(core::ops::Deref::deref)
+    }
+
+    /// The adapter, to be kept.
+    pub(super) fn adapter_arc(&self) -> Option<Arc<Adapter>> {
+        self.adapter.as_ref().map(|lease| lease.adapter().clone())
     }
 
     pub(super) fn dest(&self) -> Option<Dest> {
@@ -236,22 +252,29 @@ impl Path {
         self.share.load(Relaxed)
     }
 
+    /// The share that counts under a policy.
+    pub(super) fn share_under(&self, policy: Policy) -> u32 {
+        match policy {
+            Policy::Dynamic => self.measured_share.load(Relaxed),
+            Policy::AdapterLoad => self.adapter().map_or(1, Adapter::weight),
+            // Each address has one path.
+            Policy::AdapterHash => share::WHOLE,
+            Policy::Static | Policy::Primary => self.share(),
+        }
+    }
+
     /// To be called under the bond's lock only.
     pub(super) fn set_share(&self, share: u32) {
         self.share.store(share, Relaxed);
     }
 
-    pub(super) fn is_in_use(&self) -> bool {
-        self.state() == State::Active
+    /// To be called under the bond's lock only.
+    pub(super) fn set_measured_share(&self, share: u32) {
+        self.measured_share.store(share, Relaxed);
     }
 
-    /// The share, 0 if the path is not in use.
-    pub(super) fn share_in_use(&self) -> u32 {
-        if self.is_in_use() {
-            self.share()
-        } else {
-            0
-        }
+    pub(super) fn is_in_use(&self) -> bool {
+        self.state() == State::Active
     }
 
     /// Whether the adapter has its link now; a path that names none is taken to have.
@@ -289,16 +312,20 @@ impl Path {
         // From now on there is no bond to be told anything, or to be probed for.
         let bond = this.bond.lock().take();
         drop(bond);
-        if let Some(adapter) = this.adapter() {
-            adapter.leave(this);
-        }
+        disable_delayed::<_, PROBE>(this);
         // A probe may be out for as long as the driver below takes, unless it can be called back;
-        // who waits for it in short turns does not look hung.
+        // who waits for it in short turns does not look hung. The device of a path in use may be
+        // one of a new table's too, which would lose its session.
         let mut turns = 0;
         while this.probe.try_lock().is_none() {
             fsleep(Delta::from_millis(20));
             turns += 1;
-            if turns == ABORT_AFTER && !this.is_in_use() {
+            let patience = if this.is_in_use() {
+                PATIENCE
+            } else {
+                IMPATIENCE
+            };
+            if turns % patience == 0 {
                 this.abort_at_end();
             }
         }
@@ -306,6 +333,10 @@ impl Path {
         // Stops what a miniport is asked, then the miniport.
         stop_delayed::<_, ABORT>(this);
         this.shared().miniports().leave(this);
+        // Nobody binds now, who could let the path join an adapter.
+        if let Some(adapter) = this.adapter() {
+            adapter.leave(this);
+        }
     }
 
     pub(super) fn bond(&self) -> Option<Arc<Bond>> {
@@ -388,94 +419,5 @@ impl WorkItem<PROBE> for Path {
         if let Some(bond) = this.bond() {
             Self::probe(&this, &bond);
         }
-    }
-}
-
-/// What a path has carried. Kept without a lock; read one by one, so they need not fit each other
-/// to the digit.
-pub(crate) struct Counters {
-    inflight: Atomic<u64>,
-    inflight_bytes: Atomic<u64>,
-    ios: Atomic<u64>,
-    bytes: Atomic<u64>,
-    /// Beside those that moved data.
-    answers: Atomic<u64>,
-    errors: Atomic<u64>,
-    requeued: Atomic<u64>,
-}
-
-impl Counters {
-    fn new() -> Self {
-        Self {
-            inflight: Atomic::new(0),
-            inflight_bytes: Atomic::new(0),
-            ios: Atomic::new(0),
-            bytes: Atomic::new(0),
-            answers: Atomic::new(0),
-            errors: Atomic::new(0),
-            requeued: Atomic::new(0),
-        }
-    }
-
-    /// An I/O was sent.
-    pub(super) fn sent(&self, bytes: u32) {
-        self.inflight.add(1, Relaxed);
-        self.inflight_bytes.add(u64::from(bytes), Relaxed);
-    }
-
-    /// It came back.
-    pub(super) fn returned(&self, bytes: u32) {
-        self.inflight.fetch_sub(1, Relaxed);
-        self.inflight_bytes.fetch_sub(u64::from(bytes), Relaxed);
-    }
-
-    /// It had succeeded.
-    pub(super) fn succeeded(&self, bytes: u32) {
-        self.ios.add(1, Relaxed);
-        self.bytes.add(u64::from(bytes), Relaxed);
-    }
-
-    /// The LU answered, if only to refuse something, or to a probe.
-    pub(super) fn answered(&self) {
-        self.answers.add(1, Relaxed);
-    }
-
-    /// It had failed, by the path's fault.
-    pub(super) fn failed(&self) {
-        self.errors.add(1, Relaxed);
-    }
-
-    /// It is to be sent again.
-    pub(super) fn requeued(&self) {
-        self.requeued.add(1, Relaxed);
-    }
-
-    pub(super) fn inflight(&self) -> u64 {
-        self.inflight.load(Relaxed)
-    }
-
-    pub(crate) fn inflight_bytes(&self) -> u64 {
-        self.inflight_bytes.load(Relaxed)
-    }
-
-    /// How often the LU has answered.
-    pub(super) fn answers(&self) -> u64 {
-        self.ios().wrapping_add(self.answers.load(Relaxed))
-    }
-
-    pub(super) fn ios(&self) -> u64 {
-        self.ios.load(Relaxed)
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Relaxed)
-    }
-
-    pub(super) fn errors(&self) -> u64 {
-        self.errors.load(Relaxed)
-    }
-
-    pub(super) fn requeues(&self) -> u64 {
-        self.requeued.load(Relaxed)
     }
 }

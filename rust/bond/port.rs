@@ -7,7 +7,7 @@ use super::{
     Bond,
 };
 use crate::{
-    adapter::Adapters,
+    adapter::{Adapter, Adapters},
     kapi::{
         miniport::{Binding, Port},
         workqueue::{cancel_delayed, enqueue_delayed, rearm},
@@ -21,14 +21,15 @@ use crate::{
 use kernel::{
     fmt,
     prelude::*,
-    sync::{atomic::Relaxed, Arc},
+    sync::{atomic::Relaxed, rcu, Arc},
     time::msecs_to_jiffies,
-    types::ScopeGuard,
     workqueue::WorkItem,
 };
 
 /// How soon a miniport that was busy is asked again, in milliseconds.
 const ASK_AGAIN_MS: u32 = 20;
+/// When it is looked whether all has come back that a miniport was asked for, in milliseconds.
+const LOOK_AGAIN_MS: u32 = 1000;
 
 impl Path {
     /// Lets a miniport bind, if none is bound yet. May sleep.
@@ -37,32 +38,32 @@ impl Path {
         if bound.is_some() {
             return Ok(());
         }
-        // Before it may speak.
+        // Before it may speak, and before what it says of an adapter may concern the path.
         this.port.store(port.id(), Relaxed);
-        let unbound = ScopeGuard::new(|| this.port.store(0, Relaxed));
         let binding = match port.bind(this.device(), this) {
             Ok(Some(binding)) => binding,
-            Ok(None) => return Ok(()),
-            Err(error) => {
+            result => {
+                this.port.store(0, Relaxed);
+                drop(bound);
                 // Whatever it said already, nobody would take back.
-                if let Some(bond) = this.bond() {
-                    Bond::restored(&bond, this.number());
-                }
-                return Err(error);
+                this.forget_words(port.id());
+                return result.map(|_| ());
             }
         };
-        let netdev = binding.netdev();
-        let adapter = match netdev {
+        let adapter = match binding.netdev() {
             Some(name) if this.adapter().is_none() => {
                 Adapters::get(this.shared().adapters(), name.as_cstr()).ok()
             }
             _ => None,
         };
         let dest = binding.dest(Dest::parse);
-        unbound.dismiss();
-        *bound = Some(binding);
+        *bound = Some(Arc::new(binding, GFP_KERNEL)?);
         drop(bound);
-        Self::learn(this, adapter, dest)
+        Self::learn(this, adapter, dest)?;
+        if let Some(team) = this.adapter().and_then(Adapter::team) {
+            team.write_roles();
+        }
+        Ok(())
     }
 
     /// Whether a miniport is bound. May sleep.
@@ -72,20 +73,40 @@ impl Path {
 
     /// Unbinds the miniport, if it is one of these. May sleep.
     pub(crate) fn unbind(self: &Arc<Self>, which: impl FnOnce(&Binding) -> bool) {
-        let mut bound = self.binding.lock();
-        if bound.as_ref().is_some_and(which) {
-            // It may speak until it is unbound, which is done under the lock.
-            drop(bound.take());
-            self.port.store(0, Relaxed);
-            drop(bound);
-            // What it said counts no longer, nor what it said of the adapter.
-            let nothing = Word {
-                failed: false,
-                adapter: self.spoke.load(Relaxed),
-                voided: false,
-            };
-            Self::told(self, nothing, None);
+        let unbound = self.without_offload(|| {
+            let mut bound = self.binding.lock();
+            let is_one = bound.as_deref().is_some_and(which);
+            // It may speak until it is unbound, which is done under the lock: nobody else holds the
+            // binding now.
+            is_one.then(|| {
+                drop(bound.take());
+                self.told_primary.store(false, Relaxed);
+                self.port.xchg(0, Relaxed)
+            })
+        });
+        if let Some(port) = unbound {
+            self.forget_words(port);
         }
+    }
+
+    /// What a miniport said counts no longer; nor what it said of the adapter, unless it is bound
+    /// to another path over that, which has its word then.
+    fn forget_words(self: &Arc<Self>, port: usize) {
+        let mut adapter = self.spoke.xchg(false, Relaxed);
+        if let (true, Some(common)) = (adapter, self.adapter()) {
+            common.each_path(|path| {
+                if adapter && path.port.load(Relaxed) == port {
+                    path.spoke.store(true, Relaxed);
+                    adapter = false;
+                }
+            });
+        }
+        let nothing = Word {
+            failed: false,
+            adapter,
+            voided: false,
+        };
+        Self::told(self, nothing, None);
     }
 
     /// Writes what the path's miniport is called. May sleep.
@@ -153,6 +174,15 @@ impl Path {
                 }
             });
         }
+        if word.voided {
+            // Those whose adapter is not known, or not yet: what they have out may be among what
+            // was voided, and to send it again harms nobody.
+            this.shared().miniports().each_path(|path| {
+                if path.adapter().is_none() && path.port.load(Relaxed) == port {
+                    path.void();
+                }
+            });
+        }
     }
 
     /// Lets the miniport be asked for what is pending on the path, if its link is not back after
@@ -163,8 +193,13 @@ impl Path {
 
     /// The link is back. Any context.
     pub(super) fn keep_with_link(self: &Arc<Self>) {
-        if !self.abort_told.load(Relaxed) {
-            cancel_delayed::<_, ABORT>(self);
+        if self.abort_told.load(Relaxed) {
+            return;
+        }
+        cancel_delayed::<_, ABORT>(self);
+        // It may have been asked for meanwhile.
+        if self.abort_told.load(Relaxed) || !self.has_link() {
+            rearm::<_, ABORT>(self, 0);
         }
     }
 
@@ -180,25 +215,37 @@ impl Path {
             this.set_harmed(true);
         }
         // A link that came back in time costs nobody his session, nor does a path with nothing out.
-        if this.is_in_use() || (!told && this.has_link()) || !this.has_anything_out() {
+        if this.is_in_use() || (!told && this.has_link()) {
             return;
+        }
+        if !this.has_anything_out() {
+            // Whoever chose the path before it went out of use has counted his I/O then.
+            rcu::synchronize_rcu();
+            if !this.has_anything_out() {
+                return;
+            }
         }
         let asked = match &*this.binding.lock() {
             Some(binding) => binding.abort(),
             None => return,
         };
-        match asked {
-            Err(error) if error == EBUSY => {
-                this.abort_told.store(told, Relaxed);
-                rearm::<_, ABORT>(this, msecs_to_jiffies(ASK_AGAIN_MS));
+        let again = match asked {
+            Err(error) if error == EBUSY => ASK_AGAIN_MS,
+            // What had not come as far as the driver then is out still.
+            Ok(()) => LOOK_AGAIN_MS,
+            Err(EOPNOTSUPP) => return,
+            Err(error) => {
+                return bond.warn(fmt!(
+                    "path {}: pending commands cannot be called back: {:?}",
+                    this.dev(),
+                    error
+                ))
             }
-            Ok(()) | Err(EOPNOTSUPP) => {}
-            Err(error) => bond.warn(fmt!(
-                "path {}: pending commands cannot be called back: {:?}",
-                this.dev(),
-                error
-            )),
+        };
+        if told {
+            this.abort_told.store(true, Relaxed);
         }
+        rearm::<_, ABORT>(this, msecs_to_jiffies(again));
     }
 }
 
@@ -210,7 +257,7 @@ impl Path {
             return false;
         }
         self.set_harmed(false);
-        if let Some(Err(error)) = self.binding.lock().as_ref().map(Binding::renew) {
+        if let Some(Err(error)) = self.binding.lock().as_deref().map(Binding::renew) {
             bond.warn(fmt!("path {}: no new session: {:?}", self.dev(), error));
         }
         true

@@ -145,6 +145,12 @@ impl OnQueue<{ works::LISTEN }> for Bond {
     }
 }
 
+impl OnQueue<{ works::MEASURE }> for Bond {
+    fn queue(&self) -> &OwnedQueue {
+        &self.shared.aborts
+    }
+}
+
 impl OnQueue<{ works::ANNOUNCE }> for Bond {
     fn queue(&self) -> &OwnedQueue {
         &self.shared.events

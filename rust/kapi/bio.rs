@@ -102,9 +102,24 @@ impl Record {
         writes.then(|| self.iter.bi_sector..self.iter.bi_sector + sectors)
     }
 
-    /// The length in bytes of the bio recorded.
+    /// The bytes that the bio recorded moves: `bio_has_data`.
     pub(super) fn bytes(&self) -> u32 {
-        self.iter.bi_size
+        match self.operation() {
+            bindings::req_op_REQ_OP_DISCARD
+            | bindings::req_op_REQ_OP_SECURE_ERASE
+            | bindings::req_op_REQ_OP_WRITE_ZEROES => 0,
+            _ => self.iter.bi_size,
+        }
+    }
+
+    /// The first byte of the bio recorded, with its operation in the uppermost bits.
+    pub(super) fn place(&self) -> u64 {
+        let operation = u64::from(self.operation()) << (u64::BITS - bindings::REQ_OP_BITS);
+        self.iter.bi_sector << bindings::SECTOR_SHIFT ^ operation
+    }
+
+    fn operation(&self) -> u32 {
+        self.opf & ((1 << bindings::REQ_OP_BITS) - 1)
     }
 }
 

@@ -9,6 +9,13 @@ use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{fmt, fs::File, prelude::*, sync::aref::ARef, types::Opaque};
 
+/// Whether the thread gathers the I/O that it sends, before it hands it to the queues' drivers:
+/// what is sent next may become one command with what was sent last.
+pub(crate) fn is_plugged() -> bool {
+    // SAFETY: Looks at the present thread only.
+    unsafe { bindings::dm_bond_is_plugged() }
+}
+
 /// A device number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DevT(pub(super) bindings::dev_t);
@@ -127,6 +134,18 @@ impl BlockDevice {
             bindings::dm_bond_bdev_name(self.bdev.as_ptr(), buf.as_mut_ptr().cast(), buf.len())
         };
         core::str::from_utf8(&buf[..len as usize]).unwrap_or("?")
+    }
+
+    /// How many commands the device's queues take; 0 if there is no such number. Any context.
+    pub(crate) fn depth(&self) -> u32 {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::dm_bond_bdev_depth(self.bdev.as_ptr()) }
+    }
+
+    /// The most bytes that the device's queue makes one command of. Any context.
+    pub(crate) fn max_bytes(&self) -> u32 {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::dm_bond_bdev_max_bytes(self.bdev.as_ptr()) }
     }
 
     /// Grows with all that the device completes, parts of larger I/O too, whoever sent it; unless

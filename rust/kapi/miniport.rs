@@ -129,6 +129,8 @@ pub(crate) struct Binding {
 
 // SAFETY: A miniport's functions may be called by any thread with its data.
 unsafe impl Send for Binding {}
+// SAFETY: As above, also at the same time.
+unsafe impl Sync for Binding {}
 
 impl Binding {
     pub(crate) fn port(&self) -> Port {
@@ -161,6 +163,14 @@ impl Binding {
         to_result(unsafe { abort(self.data) })
     }
 
+    /// Writes the role register of the path's adapter; `EOPNOTSUPP` if the miniport has none. May
+    /// sleep.
+    pub(crate) fn set_role(&self, primary: bool) -> Result {
+        let set_role = self.port.get().set_role.ok_or(EOPNOTSUPP)?;
+        // SAFETY: The miniport is bound with this data.
+        to_result(unsafe { set_role(self.data, primary) })
+    }
+
     /// Asks for a new session, after a loss of the link. May sleep.
     pub(crate) fn renew(&self) -> Result {
         match self.port.get().renew {
@@ -179,6 +189,69 @@ impl Drop for Binding {
         }
         // SAFETY: The reference was taken by `bind`.
         unsafe { bindings::module_put(self.port.get().owner) };
+    }
+}
+
+/// How an adapter chooses by itself, of the paths of one bond.
+///
+/// # Invariants
+///
+/// `data` has for each path what its binding gave, if that is one of the same miniport, else null.
+/// The bindings are held.
+pub(crate) struct Offload {
+    choose: unsafe extern "C" fn(*mut c_void, *const *mut c_void, u64, c_uint, bool) -> c_int,
+    own: *mut c_void,
+    data: KVec<*mut c_void>,
+    _bindings: KVec<Option<Arc<Binding>>>,
+}
+
+// SAFETY: A miniport's functions may be called by any thread with its data; the bindings are
+// `Send`.
+unsafe impl Send for Offload {}
+// SAFETY: As above, also at the same time.
+unsafe impl Sync for Offload {}
+
+impl Offload {
+    /// If the miniport of the path with this number can choose: of these, the bindings of all
+    /// paths, those that are its own. May sleep.
+    pub(crate) fn new(
+        bindings: KVec<Option<Arc<Binding>>>,
+        number: usize,
+    ) -> Result<Option<KBox<Self>>> {
+        let Some(Some(chooser)) = bindings.get(number) else {
+            return Ok(None);
+        };
+        let Some(choose) = chooser.port.get().choose else {
+            return Ok(None);
+        };
+        let own = chooser.data;
+        let mut data = KVec::with_capacity(bindings.len(), GFP_KERNEL)?;
+        for binding in &bindings {
+            let same = binding
+                .as_ref()
+                .filter(|binding| binding.port == chooser.port);
+            let pointer = same.map_or(core::ptr::null_mut(), |binding| binding.data);
+            data.push(pointer, GFP_KERNEL)?;
+        }
+        // INVARIANT: As just filled.
+        let offload = Self {
+            choose,
+            own,
+            data,
+            _bindings: bindings,
+        };
+        Ok(Some(KBox::new(offload, GFP_KERNEL)?))
+    }
+
+    /// Asks for the number of the path that is to transmit an I/O, of those that have a bit in
+    /// `usable`. `None` if the adapter leaves it to us. Any context but hard interrupts.
+    pub(crate) fn choose(&self, usable: u64, bytes: u32, writes: bool) -> Option<usize> {
+        // SAFETY: The miniport is bound with this data, and the array lives during the call; it has
+        // an entry for each path.
+        let number = unsafe { (self.choose)(self.own, self.data.as_ptr(), usable, bytes, writes) };
+        usize::try_from(number)
+            .ok()
+            .filter(|&number| number < self.data.len())
     }
 }
 

@@ -16,8 +16,7 @@ use kernel::{
     str::CStrExt,
     sync::{
         aref::{ARef, AlwaysRefCounted},
-        atomic::{Acquire, Atomic, Full, Relaxed},
-        rcu, Arc,
+        Arc,
     },
     types::Opaque,
 };
@@ -60,6 +59,14 @@ impl NetDevice {
     pub(crate) fn has_link(&self) -> bool {
         // SAFETY: The device is valid.
         unsafe { bindings::dm_bond_netdev_link(self.0.get()) }
+    }
+
+    /// The device's present name, which may be another one soon. May sleep.
+    pub(crate) fn present_name(&self) -> Name {
+        let mut name = [0u8; Name::SIZE];
+        // SAFETY: The device is valid, and the place has the size of a name, which the callee ends.
+        unsafe { bindings::dm_bond_netdev_copy_name(self.0.get(), name.as_mut_ptr().cast()) };
+        Name(name)
     }
 
     /// Whether this is the same device as the other.
@@ -125,51 +132,8 @@ impl core::ops::Deref for Notified<'_> {
     }
 }
 
-/// A place for a device that is looked at by anybody at any time, and put and taken by one thread
-/// at a time.
-///
-/// # Invariants
-///
-/// The pointer is null or owns a reference, which is given up only after an RCU grace period since
-/// it was taken away.
-pub(crate) struct Slot(Atomic<*mut NetDevice>);
-
-impl Slot {
-    pub(crate) const fn new() -> Self {
-        // INVARIANT: Null.
-        Self(Atomic::new(core::ptr::null_mut()))
-    }
-
-    /// Puts a device in place of the one that was there. May sleep.
-    pub(crate) fn set(&self, dev: Option<ARef<NetDevice>>) {
-        let new = dev.map_or(core::ptr::null_mut(), |dev| ARef::into_raw(dev).as_ptr());
-        // INVARIANT: The reference of `new` is the slot's now, that of `old` ours, since nobody
-        // finds it here any more.
-        let old = self.0.xchg(new, Full);
-        if let Some(old) = NonNull::new(old) {
-            rcu::synchronize_rcu();
-            // SAFETY: The reference was the slot's, and all who saw it here are done.
-            drop(unsafe { ARef::from_raw(old) });
-        }
-    }
-
-    /// Looks at the device. `f` must not sleep. Any context.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&NetDevice>) -> R) -> R {
-        let _guard = rcu::read_lock();
-        let dev = self.0.load(Acquire);
-        // SAFETY: By the type invariant the pointer is valid until a grace period after it was
-        // taken out, and that does not end before the guard is dropped.
-        f(unsafe { dev.as_ref() })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if !self.0.load(Relaxed).is_null() {
-            self.set(None);
-        }
-    }
-}
+/// A place for a device that is looked at by anybody at any time.
+pub(crate) type Slot = super::rcu::Slot<ARef<NetDevice>>;
 
 /// What happened to a device.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -117,6 +117,9 @@ impl<M: Miniport> Registration<M> {
                         dest: Some(Self::dest),
                         abort: Some(Self::abort),
                         renew: Some(Self::renew),
+                        // Those who have such adapters are written in C.
+                        set_role: None,
+                        choose: None,
                     });
                     bindings::dm_bond_register_miniport(slot)
                 })

@@ -74,14 +74,18 @@ where
     let _ = queue.enqueue(item.clone());
 }
 
-/// Lets delayed work run after `delay`. If it waits already its time stays. Any context.
-pub(crate) fn enqueue_delayed<T, const ID: u64>(item: &Arc<T>, delay: Jiffies)
+/// Lets delayed work run after `delay`. If it waits already its time stays. Says whether it did
+/// not. Any context.
+///
+/// While another thread cancels it, it seems to wait: who cancels must look whether it is to run
+/// after all.
+pub(crate) fn enqueue_delayed<T, const ID: u64>(item: &Arc<T>, delay: Jiffies) -> bool
 where
     T: OnQueue<ID> + HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>> + Send + Sync + 'static,
 {
     // SAFETY: The queue is valid as long as the item, a reference to which goes with the work.
     let queue = unsafe { Queue::from_raw(item.queue().0.as_ptr()) };
-    let _ = queue.enqueue_delayed(item.clone(), delay);
+    queue.enqueue_delayed(item.clone(), delay).is_ok()
 }
 
 /// Lets delayed work run after `delay`, whether it waited already or not. Any context.
@@ -89,8 +93,15 @@ pub(crate) fn rearm<T, const ID: u64>(item: &Arc<T>, delay: Jiffies)
 where
     T: OnQueue<ID> + HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>> + Send + Sync + 'static,
 {
-    cancel_delayed(item);
-    enqueue_delayed(item, delay);
+    // `mod_delayed_work` does not tell work that was queued from work that is stopped for good, so
+    // whose the reference is. Another thread that does the same may come in between: the last one
+    // counts. Work that is stopped is given up soon.
+    for _ in 0..8 {
+        cancel_delayed(item);
+        if enqueue_delayed(item, delay) {
+            return;
+        }
+    }
 }
 
 /// Lets delayed work not run that waits for its time. Any context. It may be running.
@@ -127,6 +138,18 @@ where
 {
     // SAFETY: The `DelayedWork` is initialised, as is every field of a value in an `Arc`.
     if unsafe { bindings::disable_delayed_work_sync(delayed_work(item)) } {
+        drop_queued(item);
+    }
+}
+
+/// Lets delayed work not be queued again. What waits or runs may still run. Any context.
+/// [`stop_delayed`] is to follow.
+pub(crate) fn disable_delayed<T, const ID: u64>(item: &Arc<T>)
+where
+    T: HasDelayedWork<T, ID> + WorkItem<ID, Pointer = Arc<T>>,
+{
+    // SAFETY: The `DelayedWork` is initialised, as is every field of a value in an `Arc`.
+    if unsafe { bindings::disable_delayed_work(delayed_work(item)) } {
         drop_queued(item);
     }
 }

@@ -17,7 +17,7 @@
 #include <linux/module.h>
 
 /* Changes with every change of what is below. */
-#define DM_BOND_MINIPORT_VERSION 2
+#define DM_BOND_MINIPORT_VERSION 3
 
 /* The longest text of an address, its NUL included. */
 #define DM_BOND_DEST_SIZE 64
@@ -45,6 +45,17 @@ struct dm_bond_path;
  *	soon by timers that run since then. If that takes longer, dm_bond_path_failed() is to be
  *	called before this returns, and dm_bond_path_restored() when it is done. May sleep. May be
  *	NULL.
+ * @set_role: Writes the role register of the path's adapter. The primary adapter of a team receives
+ *	all I/O of the bonds whose adapters balance, and chooses which adapter transmits it; a
+ *	secondary one only transmits. Called for every path over the adapter that the miniport is
+ *	bound to, again whenever that may have changed; for secondary adapters before the primary
+ *	one. May sleep. May be NULL.
+ * @choose: Chooses the path, and so the adapter, that transmits an I/O. Called with the data of the
+ *	bond's path over the primary adapter, once @set_role has taken that it is one. @paths has
+ *	the data of all paths of the bond, in the order of the table line, NULL for those that this
+ *	miniport is not bound to; a bit of @usable is set for those that may be chosen. Returns the
+ *	path's place in @paths, or a negative number to leave it to dm-bond. Any context but hard
+ *	interrupts; must not sleep. May be NULL.
  */
 struct dm_bond_miniport {
 	unsigned int version;
@@ -56,11 +67,15 @@ struct dm_bond_miniport {
 	int (*dest)(void *data, char text[DM_BOND_DEST_SIZE]);
 	int (*abort)(void *data);
 	int (*renew)(void *data);
+	int (*set_role)(void *data, bool primary);
+	int (*choose)(void *data, void *const *paths, u64 usable, unsigned int bytes, bool write);
 };
 
 /*
  * All paths over the same adapter, of all bonds, are meant; with DM_BOND_VOIDED the commands of
- * those of them that this miniport is bound to.
+ * those of them that this miniport is bound to. Of a path whose network device is not known (from
+ * @netdev or the table line) only the path itself fails; and the commands of all paths of that kind
+ * that the miniport is bound to are taken for voided.
  */
 #define DM_BOND_ADAPTER		BIT(0)
 /*

@@ -6,7 +6,7 @@
 //! them up, and no second copy is ever sent before that.
 
 use crate::{
-    bond::Path,
+    bond::{Path, Roster},
     kapi::{
         global::Global,
         miniport::{Binding, Driver, Port},
@@ -39,6 +39,9 @@ pub(crate) struct Word {
 pub(crate) struct Miniports {
     #[pin]
     inner: Mutex<Inner>,
+    /// The same paths, for whoever may not sleep.
+    #[pin]
+    roster: Roster,
 }
 
 struct Inner {
@@ -56,7 +59,10 @@ impl Miniports {
             paths: KVec::new(),
         };
         Arc::pin_init(
-            pin_init!(Self { inner <- new_mutex!(inner, "Miniports::inner") }),
+            pin_init!(Self {
+                inner <- new_mutex!(inner, "Miniports::inner"),
+                roster <- Roster::new(),
+            }),
             GFP_KERNEL,
         )
     }
@@ -91,6 +97,7 @@ impl Miniports {
         let driver = Driver::of(path.device());
         let mut inner = self.inner.lock();
         inner.paths.push(path.clone(), GFP_KERNEL)?;
+        self.roster.join(path)?;
         for port in &inner.ports {
             bind(path, *port);
         }
@@ -111,6 +118,13 @@ impl Miniports {
         let mut inner = self.inner.lock();
         inner.paths.retain(|other| !Arc::ptr_eq(other, path));
         path.unbind(|_: &Binding| true);
+        self.roster.leave(path);
+    }
+
+    /// Calls a function with each path that a miniport may be bound to. It must not sleep. Any
+    /// context.
+    pub(crate) fn each_path(&self, f: impl FnMut(&Arc<Path>)) {
+        self.roster.each(f);
     }
 }
 

@@ -1,29 +1,94 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which path carries an I/O.
+//! Which path carries an I/O, where no quota decides it: see [`quota`](super::quota).
 
-/// 2^32 divided by the golden ratio: see [`by_share`].
-const GOLDEN: u32 = 0x9e37_79b9;
+/// What is out on a path: commands, and their bytes, in one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load(pub(crate) u64);
 
-/// Chooses by share: the number of a path, from the shares of all paths in their order, 0 for one
-/// not to be used. `None` if none is to be used.
-///
-/// `ticket` counts the choices made. The multiples of the golden ratio, modulo one, fall evenly
-/// into every stretch of the unit interval, the first few as well as very many (Weyl's additive
-/// recurrence; D. Knuth, The Art of Computer Programming, volume 3, section 6.4, theorem S). So the
-/// I/O of a path over any run of tickets stays near its share, and the paths take turns, with no
-/// state but the ticket.
-pub(crate) fn by_share(shares: impl Iterator<Item = u32> + Clone, ticket: u32) -> Option<usize> {
-    let whole: u64 = shares.clone().map(u64::from).sum();
-    // Less than `whole`, if that is not 0.
-    let mut point = (u64::from(ticket.wrapping_mul(GOLDEN)) * whole) >> 32;
-    for (number, share) in shares.enumerate() {
-        if point < u64::from(share) {
-            return Some(number);
-        }
-        point -= u64::from(share);
+impl Load {
+    /// Bytes have the bits below this, commands those above.
+    const SHIFT: u32 = 40;
+
+    /// One command of so many bytes.
+    pub(crate) fn of(bytes: u32) -> Self {
+        Self(1 << Self::SHIFT | u64::from(bytes))
     }
-    None
+
+    pub(crate) fn commands(self) -> u64 {
+        self.0 >> Self::SHIFT
+    }
+
+    pub(crate) fn bytes(self) -> u64 {
+        self.0 & ((1 << Self::SHIFT) - 1)
+    }
+}
+
+/// A path that may carry an I/O.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    /// 0 if it is not to be used.
+    pub(crate) share: u32,
+    /// What is out on it in the I/O's direction.
+    pub(crate) out: Load,
+}
+
+/// What [`least_loaded`] finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Least {
+    /// Nothing is out on any path. A bit is set for each of the fastest.
+    AllIdle(u64),
+    /// This path would have done it first.
+    Path(usize),
+    /// No path is to be used.
+    None,
+}
+
+/// On a path with nothing out an I/O counts as one part in so many of its bytes.
+const IDLE: u64 = 4;
+
+/// Chooses the path that would have done an I/O of so many bytes first: the one with the least
+/// bytes out, the I/O itself included, for its share. On a path with nothing out the I/O counts
+/// only a quarter, so that a slow path is not idle as long as there is enough to do. If nothing is
+/// out on any, the fastest is it; among equals they take turns, which is left to the caller. There
+/// are up to 64 paths.
+///
+/// What the others do with the same load, and why a quarter: `selftests/host/src/sim`.
+pub(crate) fn least_loaded(paths: impl Iterator<Item = Candidate>, bytes: u32) -> Least {
+    let bytes = u64::from(bytes.max(1));
+    let mut busy = false;
+    let mut best: Option<(usize, u64, u64)> = None;
+    let mut fastest = (0, 0u64);
+    for (number, Candidate { share, out }) in paths.enumerate() {
+        if share == 0 {
+            continue;
+        }
+        if share > fastest.0 {
+            fastest = (share, 0);
+        }
+        if share == fastest.0 {
+            fastest.1 |= 1 << number;
+        }
+        let share = u64::from(share);
+        let load = match out.0 {
+            0 => bytes,
+            _ => (out.bytes() + bytes) * IDLE,
+        };
+        busy |= out.0 != 0;
+        let better = best.is_none_or(|(_, least, of)| {
+            // load / share < least / of; of two equals the larger share.
+            let (own, other) = (load * of, least * share);
+            own < other || (own == other && share > of)
+        });
+        if better {
+            best = Some((number, load, share));
+        }
+    }
+    match best {
+        None => Least::None,
+        Some((number, ..)) if busy => Least::Path(number),
+        Some(_) => Least::AllIdle(fastest.1),
+    }
 }
 
 /// Chooses the primary path while it is to be used, else the next one after it, around the end.

@@ -82,6 +82,12 @@ pub(crate) fn is_answer(status: u8) -> bool {
     )
 }
 
+/// Whether an error that is the LU's was said by it, rather than by a driver on the way that did
+/// not send the I/O: one that would have had to wait, or that it cannot send at all.
+pub(crate) fn is_word_of_lu(status: u8) -> bool {
+    !matches!(status, status::AGAIN | status::INVAL | status::NOTSUPP)
+}
+
 /// What an error is called in words.
 pub(crate) fn name(status: u8) -> &'static str {
     match status {

@@ -56,7 +56,7 @@ pub(crate) fn in_use(shares: &mut [u32], used: impl Fn(usize) -> bool) {
 /// nothing is done.
 ///
 /// There are at most 64 weights of at most [`WHOLE`], and `total` is no less than their number.
-fn scale(weights: &mut [u32], total: u32) {
+pub(super) fn scale(weights: &mut [u32], total: u32) {
     let sum: u32 = weights.iter().sum();
     if sum == 0 {
         return;

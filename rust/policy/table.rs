@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Features: `queue_if_no_path`, and `<time>:<ms>` for the times of [`TIMES`], up to a day.
-//! Policies: `static`, `primary`, without arguments. Path arguments: `netdev:<name>`,
+//! Policies: `static`, `primary`, `adapter-hash`, `adapter-load`, and `dynamic` with
+//! `interval_ms:<ms>`. Path arguments: `netdev:<name>`,
 //! `share:<1..1000>`, `dest:<address>`. Numbers are decimal, times are milliseconds.
 
 use crate::fmt;
@@ -18,6 +19,8 @@ use core::{ffi::CStr, net::IpAddr};
 pub(crate) const MAX_PATHS: usize = 64;
 /// A day: the longest time that can be set, in milliseconds.
 pub(crate) const MAX_MS: u32 = 86_400_000;
+/// The most that `max_commands` can be.
+pub(crate) const MAX_COMMANDS: u32 = 1_000_000;
 /// `IFNAMSIZ` less its NUL.
 const MAX_NETDEV: usize = 15;
 
@@ -29,6 +32,12 @@ pub(crate) enum Policy {
     Static = 0,
     /// The primary path, while it lives.
     Primary = 1,
+    /// By what is out on the paths, and by shares that follow their speeds.
+    Dynamic = 2,
+    /// The primary adapter chooses, by a hash of the address.
+    AdapterHash = 3,
+    /// The primary adapter chooses, by what is out over the adapters.
+    AdapterLoad = 4,
 }
 
 impl Policy {
@@ -36,6 +45,9 @@ impl Policy {
     pub(crate) fn from_u8(number: u8) -> Self {
         match number {
             1 => Self::Primary,
+            2 => Self::Dynamic,
+            3 => Self::AdapterHash,
+            4 => Self::AdapterLoad,
             _ => Self::Static,
         }
     }
@@ -44,7 +56,15 @@ impl Policy {
         match self {
             Self::Static => "static",
             Self::Primary => "primary",
+            Self::Dynamic => "dynamic",
+            Self::AdapterHash => "adapter-hash",
+            Self::AdapterLoad => "adapter-load",
         }
+    }
+
+    /// Whether it is the adapters that balance.
+    pub(crate) fn is_adapters(self) -> bool {
+        matches!(self, Self::AdapterHash | Self::AdapterLoad)
     }
 
     /// Finds a policy by its name.
@@ -52,7 +72,9 @@ impl Policy {
         match name {
             b"static" => Ok(Self::Static),
             b"primary" => Ok(Self::Primary),
-            b"dynamic" | b"adapter-hash" | b"adapter-load" => Err(Fault::NotYet("policy", name)),
+            b"dynamic" => Ok(Self::Dynamic),
+            b"adapter-hash" => Ok(Self::AdapterHash),
+            b"adapter-load" => Ok(Self::AdapterLoad),
             _ => Err(Fault::Unknown("policy", name)),
         }
     }
@@ -62,6 +84,8 @@ impl Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Features {
     pub(crate) queue_if_no_path: bool,
+    /// The most commands that may be out; 0: as many as the queues below take.
+    max_commands: u32,
     times: [u32; TIMES.len()],
 }
 
@@ -78,21 +102,27 @@ pub(crate) enum Time {
     Stall,
     /// How long a write waits that was on a path which failed.
     WriteHold,
+    /// How often shares follow speeds. Not a feature, but an argument of a policy.
+    Interval,
 }
 
 /// What the features are called that are times, the least of each, and what it is by default.
-pub(crate) const TIMES: [(&str, u32, u32); 5] = [
+pub(crate) const TIMES: [(&str, u32, u32); 6] = [
     ("no_path_timeout_ms", 0, 0),
     ("probe_ms", 1, 1000),
     ("abort_ms", 0, 50),
     ("stall_ms", 0, 2000),
     ("write_hold_ms", 0, 0),
+    ("interval_ms", 10, 100),
 ];
+/// So many of them are features.
+const FEATURES: usize = Time::Interval as usize;
 
 impl Default for Features {
     fn default() -> Self {
         Self {
             queue_if_no_path: false,
+            max_commands: 0,
             times: TIMES.map(|(_, _, default)| default),
         }
     }
@@ -110,18 +140,60 @@ impl Features {
         Ok(())
     }
 
+    pub(crate) fn max_commands(&self) -> u32 {
+        self.max_commands
+    }
+
+    /// Sets the most commands to what is read.
+    pub(crate) fn set_max_commands<'a>(&mut self, text: &'a [u8]) -> Result<(), Fault<'a>> {
+        self.max_commands = number("max_commands", text, 0, MAX_COMMANDS)?;
+        Ok(())
+    }
+
+    /// Reads an argument of a policy's, into what tunes it.
+    pub(crate) fn set_policy_arg<'a>(
+        &mut self,
+        policy: Policy,
+        word: &'a [u8],
+    ) -> Result<(), Fault<'a>> {
+        match (policy, split(word)) {
+            (Policy::Dynamic, (b"interval_ms", Some(value))) => self.set_ms(Time::Interval, value),
+            _ => Err(Fault::Unknown("policy argument", word)),
+        }
+    }
+
+    /// Writes the policy, the count of its arguments and the arguments.
+    pub(crate) fn write_policy(&self, policy: Policy, out: &mut dyn fmt::Write) -> fmt::Result {
+        let (name, _, default) = TIMES[Time::Interval as usize];
+        let interval = self.ms(Time::Interval);
+        match policy {
+            Policy::Dynamic if interval != default => {
+                write!(out, "{} 1 {name}:{interval}", policy.name())
+            }
+            _ => write!(out, "{} 0", policy.name()),
+        }
+    }
+
     /// Writes the count of features and the features, only those that are not as by default.
     pub(crate) fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let default = Self::default();
         let changed = || {
-            let all = TIMES.iter().zip(self.times).zip(default.times);
+            let all = TIMES
+                .iter()
+                .zip(self.times)
+                .zip(default.times)
+                .take(FEATURES);
             all.filter(|((_, own), default)| own != default)
                 .map(|(((name, ..), own), _)| (name, own))
         };
-        let count = usize::from(self.queue_if_no_path) + changed().count();
+        let limited = self.max_commands > 0;
+        let count = usize::from(self.queue_if_no_path) + usize::from(limited) + changed().count();
         write!(out, "{count}")?;
         if self.queue_if_no_path {
             out.write_str(" queue_if_no_path")?;
+        }
+        if limited {
+            write!(out, " max_commands:{}", self.max_commands)?;
         }
         for (name, ms) in changed() {
             write!(out, " {name}:{ms}")?;
@@ -202,8 +274,6 @@ pub(crate) struct PathLine<'a> {
 pub(crate) enum Fault<'a> {
     Missing(&'static str),
     Unknown(&'static str, &'a [u8]),
-    /// Known, but not in this version.
-    NotYet(&'static str, &'a [u8]),
     Twice(&'static str, &'a [u8]),
     NoNumber(&'static str, &'a [u8]),
     Range(&'static str, &'a [u8], u32, u32),
@@ -217,13 +287,6 @@ impl fmt::Display for Fault<'_> {
         match *self {
             Self::Missing(what) => write!(f, "{what} missing"),
             Self::Unknown(what, word) => write!(f, "unknown {what} '{}'", word.escape_ascii()),
-            Self::NotYet(what, word) => {
-                write!(
-                    f,
-                    "{what} '{}' is not supported by this version",
-                    word.escape_ascii()
-                )
-            }
             Self::Twice(what, word) => write!(f, "{what} '{}' given twice", word.escape_ascii()),
             Self::NoNumber(what, word) => {
                 write!(f, "{what}: '{}' is not a number", word.escape_ascii())
@@ -253,15 +316,29 @@ pub(crate) fn number<'a>(
     least: u32,
     most: u32,
 ) -> Result<u32, Fault<'a>> {
+    let in_range = |number: u64| number >= least.into() && number <= most.into();
+    match long_number(what, word, u64::MAX) {
+        Ok(number) if in_range(number) => Ok(number as u32),
+        Ok(_) | Err(Fault::Range(..)) => Err(Fault::Range(what, word, least, most)),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Reads a decimal number of up to `most`.
+pub(crate) fn long_number<'a>(
+    what: &'static str,
+    word: &'a [u8],
+    most: u64,
+) -> Result<u64, Fault<'a>> {
     if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
         return Err(Fault::NoNumber(what, word));
     }
     word.iter()
-        .try_fold(0u32, |number, digit| {
-            number.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
+        .try_fold(0u64, |number, digit| {
+            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
         })
-        .filter(|number| (least..=most).contains(number))
-        .ok_or(Fault::Range(what, word, least, most))
+        .filter(|number| *number <= most)
+        .ok_or(Fault::Range(what, word, 0, u32::MAX))
 }
 
 /// Reads a table line, word by word.
@@ -283,11 +360,15 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
     /// Reads up to the count of paths. Then [`Reader::path`] is to be called that often, and
     /// [`Reader::end`].
     pub(crate) fn head(&mut self) -> Result<Head, Fault<'a>> {
-        let features = self.features()?;
+        let mut features = self.features()?;
         let policy = Policy::named(self.word("policy")?.to_bytes())?;
-        if self.number("number of policy arguments", 0, 9)? > 0 {
+        for number in 0..self.number("number of policy arguments", 0, 9)? {
             let word = self.word("policy argument")?.to_bytes();
-            return Err(Fault::Unknown("policy argument", word));
+            features.set_policy_arg(policy, word)?;
+            if number > 0 {
+                // No policy has two.
+                return Err(Fault::Twice("policy argument", split(word).0));
+            }
         }
         let paths = self.number("number of paths", 1, MAX_PATHS as u32)? as usize;
         Ok(Head {
@@ -299,11 +380,14 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
 
     fn features(&mut self) -> Result<Features, Fault<'a>> {
         let mut features = Features::default();
-        let mut given = [false; TIMES.len()];
+        let mut given = [false; FEATURES];
+        let mut limited = false;
         for _ in 0..self.number("number of features", 0, 9)? {
             let word = self.word("feature")?.to_bytes();
             let (name, value) = split(word);
-            let time = TIMES.iter().position(|(time, ..)| time.as_bytes() == name);
+            let time = TIMES[..FEATURES]
+                .iter()
+                .position(|(time, ..)| time.as_bytes() == name);
             let twice = match (name, time, value) {
                 (b"queue_if_no_path", _, None) => {
                     core::mem::replace(&mut features.queue_if_no_path, true)
@@ -313,7 +397,10 @@ impl<'a, I: Iterator<Item = &'a CStr>> Reader<I> {
                     features.times[time] = number(name, value, least, MAX_MS)?;
                     core::mem::replace(&mut given[time], true)
                 }
-                (b"max_commands", _, Some(_)) => return Err(Fault::NotYet("feature", name)),
+                (b"max_commands", _, Some(value)) => {
+                    features.set_max_commands(value)?;
+                    core::mem::replace(&mut limited, true)
+                }
                 _ => return Err(Fault::Unknown("feature", word)),
             };
             if twice {

@@ -21,11 +21,15 @@
  *			interrupt, every so many microseconds; 0 to stop
  * <device>/busy	how often abort is to say -EBUSY first
  * <device>/bind_error	an errno to refuse to bind with
+ * <device>/bind_word	say first that the path failed
+ * <device>/bind_ms	how long bind is to take
+ * <device>/nameless	do not tell the network device
+ * <device>/chooses	as the primary adapter choose the path with this number, from 1 on; 0: none
  *
  * and what it counts: ios (commands that came), held (kept now), voided, refused, aborted (commands
  * given back with an error by abort), unsure (commands that were being carried out when others were
  * voided, and so may have ended after), aborts (calls of it that were not -EBUSY), renewals, binds,
- * unbinds.
+ * unbinds, role (the register: 1 is primary), chosen (how often it was asked to choose).
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -85,6 +89,10 @@ struct test_device {
 	bool from_irq;
 	bool twice;
 	u32 bind_error;
+	bool bind_word;
+	u32 bind_ms;
+	bool nameless;
+	u32 chooses;
 	atomic_t busy;
 	/* Serialised by the file's user. */
 	struct hrtimer storm;
@@ -101,6 +109,8 @@ struct test_device {
 	atomic_t unsure;
 	atomic_t binds;
 	atomic_t unbinds;
+	atomic_t role;
+	atomic_t chosen;
 };
 
 struct binding {
@@ -256,6 +266,9 @@ static int test_bind(struct block_device *bdev, struct dm_bond_path *path, void 
 
 	if (bdev->bd_disk->fops != &test_fops)
 		return -ENODEV;
+	msleep(dev->bind_ms);
+	if (dev->bind_word)
+		dm_bond_path_failed(path, 0, NULL);
 	if (dev->bind_error)
 		return -(int)dev->bind_error;
 	binding = kzalloc_obj(*binding);
@@ -287,7 +300,7 @@ static int test_netdev(void *data, char name[IFNAMSIZ])
 {
 	struct binding *binding = data;
 
-	if (!binding->dev->netdev)
+	if (!binding->dev->netdev || binding->dev->nameless)
 		return -ENODATA;
 	strscpy(name, binding->dev->netdev, IFNAMSIZ);
 	return 0;
@@ -327,6 +340,26 @@ static int test_renew(void *data)
 	return 0;
 }
 
+static int test_set_role(void *data, bool primary)
+{
+	struct binding *binding = data;
+
+	atomic_set(&binding->dev->role, primary);
+	return 0;
+}
+
+static int test_choose(void *data, void *const *paths, u64 usable, unsigned int bytes, bool write)
+{
+	struct binding *binding = data;
+	u32 number = READ_ONCE(binding->dev->chooses);
+
+	if (!number)
+		return -1;
+	atomic_inc(&binding->dev->chosen);
+	number--;
+	return usable & BIT_ULL(number) && paths[number] ? number : -1;
+}
+
 static struct dm_bond_miniport miniport = {
 	.name = "test",
 	.owner = THIS_MODULE,
@@ -336,6 +369,8 @@ static struct dm_bond_miniport miniport = {
 	.dest = test_dest,
 	.abort = test_abort,
 	.renew = test_renew,
+	.set_role = test_set_role,
+	.choose = test_choose,
 };
 
 static int set_registered(bool wanted)
@@ -643,6 +678,12 @@ static void add_files(struct test_device *dev)
 	debugfs_create_bool("twice", 0600, dir, &dev->twice);
 	debugfs_create_atomic_t("busy", 0600, dir, &dev->busy);
 	debugfs_create_u32("bind_error", 0600, dir, &dev->bind_error);
+	debugfs_create_bool("bind_word", 0600, dir, &dev->bind_word);
+	debugfs_create_u32("bind_ms", 0600, dir, &dev->bind_ms);
+	debugfs_create_bool("nameless", 0600, dir, &dev->nameless);
+	debugfs_create_u32("chooses", 0600, dir, &dev->chooses);
+	debugfs_create_atomic_t("role", 0400, dir, &dev->role);
+	debugfs_create_atomic_t("chosen", 0400, dir, &dev->chosen);
 	debugfs_create_u32("held", 0400, dir, &dev->held_count);
 	debugfs_create_atomic_t("ios", 0400, dir, &dev->ios);
 	debugfs_create_atomic_t("voided", 0400, dir, &dev->voided);

@@ -80,16 +80,25 @@ impl<T: Target> Owned<T> {
         unsafe { &(*self.per_bio().as_ptr()).data }
     }
 
-    /// The length in bytes, 0 of a flush.
+    fn record(&self) -> &Record {
+        // SAFETY: Initialised by the type invariant, and borrowed no longer than `self` is.
+        unsafe { &(*self.per_bio().as_ptr()).record }
+    }
+
+    /// The bytes of data that the bio moves: none for a flush or a discard.
     pub(crate) fn bytes(&self) -> u32 {
-        // SAFETY: Initialised by the type invariant.
-        unsafe { (*self.per_bio().as_ptr()).record.bytes() }
+        self.record().bytes()
+    }
+
+    /// Where the bio begins, in bytes, with what it does in the uppermost bits: where one ends that
+    /// another goes on from.
+    pub(crate) fn place(&self) -> u64 {
+        self.record().place()
     }
 
     /// The sectors that the bio changes, if it does.
     pub(crate) fn writes(&self) -> Option<Range<u64>> {
-        // SAFETY: Initialised by the type invariant.
-        unsafe { (*self.per_bio().as_ptr()).record.writes() }
+        self.record().writes()
     }
 
     /// The target's device with this number, where there is one.
@@ -350,6 +359,25 @@ impl<T: Target> BioList<T> {
         self.tail.get_or_insert(bio);
         self.head = Some(bio);
         self.len += 1;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Takes all bios of another list, behind its own.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        let other = ManuallyDrop::new(other.take());
+        match self.tail {
+            // SAFETY: The last bio is ours.
+            Some(tail) => unsafe {
+                (*tail.as_ptr()).bi_next = other.head.map_or(core::ptr::null_mut(), NonNull::as_ptr)
+            },
+            None => self.head = other.head,
+        }
+        // INVARIANT: What the other list had is linked behind what we had, and is ours.
+        self.tail = other.tail.or(self.tail);
+        self.len += other.len;
     }
 
     /// The bios, to look at.

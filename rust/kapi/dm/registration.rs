@@ -157,6 +157,8 @@ impl<T: Target> Vtable<T> {
                     ti.num_discard_bios = 1;
                     ti.num_secure_erase_bios = 1;
                     ti.num_write_zeroes_bios = 1;
+                    // A bio that is kept counts as begun when it is sent: `Owned::submit` says so.
+                    ti.set_accounts_remapped_io(true);
                 }
                 0
             }

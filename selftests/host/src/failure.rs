@@ -3,7 +3,7 @@
 //! Whose fault an error is. The numbers are written out here, as in `include/linux/blk_types.h`, to
 //! check the names.
 
-use crate::policy::failure::{is_answer, is_hopeless, judge, name, Verdict};
+use crate::policy::failure::{is_answer, is_hopeless, is_word_of_lu, judge, name, status, Verdict};
 
 /// What `blk_path_error()` says of a status.
 fn blk_path_error(status: u8) -> bool {
@@ -95,5 +95,22 @@ fn errors_have_names() {
             _ => "unknown error",
         };
         assert_eq!(name(status), expected, "status {status}");
+    }
+}
+
+/// Else a path would seem to answer as long as its driver refuses to wait for it.
+#[test]
+fn what_a_driver_says_by_itself_is_no_word_of_the_lu() {
+    for code in [status::AGAIN, status::INVAL, status::NOTSUPP] {
+        assert_eq!(judge(code), Verdict::Lu);
+        assert!(!is_word_of_lu(code), "{code}");
+    }
+    for code in [
+        status::MEDIUM,
+        status::TARGET,
+        status::NOSPC,
+        status::RESV_CONFLICT,
+    ] {
+        assert!(is_word_of_lu(code), "{code}");
     }
 }

@@ -48,8 +48,8 @@ fn dest(text: &str) -> Option<Dest> {
         .flatten()
 }
 
-/// These, with the times in the order of [`TIMES`].
-fn features(queue_if_no_path: bool, times: [u32; TIMES.len()]) -> Features {
+/// These, with those times that are features in the order of [`TIMES`].
+fn features(queue_if_no_path: bool, times: [u32; 5]) -> Features {
     let mut features = Features::default();
     features.queue_if_no_path = queue_if_no_path;
     let all = [
@@ -137,8 +137,12 @@ const MALFORMED: &[(&[u8], &str)] = &[
     (b"1 no_path_timeout_ms:18446744073709551616 static 0 1 a 0",
      "no_path_timeout_ms: 18446744073709551616 is not in 0..86400000"),
     (b"1 no_path_timeout_ms:never static 0 1 a 0", "no_path_timeout_ms: 'never' is not a number"),
-    (b"1 max_commands:8 static 0 1 a 0",
-     "feature 'max_commands' is not supported by this version"),
+    (b"1 max_commands static 0 1 a 0", "unknown feature 'max_commands'"),
+    (b"1 max_commands: static 0 1 a 0", "max_commands: '' is not a number"),
+    (b"1 max_commands:-1 static 0 1 a 0", "max_commands: '-1' is not a number"),
+    (b"1 max_commands:1000001 static 0 1 a 0", "max_commands: 1000001 is not in 0..1000000"),
+    (b"2 max_commands:8 max_commands:8 static 0 1 a 0", "feature 'max_commands' given twice"),
+    (b"1 interval_ms:50 static 0 1 a 0", "unknown feature 'interval_ms:50'"),
     (b"1 stall_ms static 0 1 a 0", "unknown feature 'stall_ms'"),
     (b"1 stall_ms:86400001 static 0 1 a 0", "stall_ms: 86400001 is not in 0..86400000"),
     (b"2 stall_ms:1 stall_ms:1 static 0 1 a 0", "feature 'stall_ms' given twice"),
@@ -149,9 +153,16 @@ const MALFORMED: &[(&[u8], &str)] = &[
     (b"0 stati 0 1 a 0", "unknown policy 'stati'"),
     (b"0 static\xc3\xa9 0 1 a 0", "unknown policy 'static\\xc3\\xa9'"),
     (b"0 0 1 a 0", "unknown policy '0'"),
-    (b"0 dynamic 1 interval_ms:50 1 a 0", "policy 'dynamic' is not supported by this version"),
-    (b"0 adapter-hash 0 1 a 0", "policy 'adapter-hash' is not supported by this version"),
-    (b"0 adapter-load 0 1 a 0", "policy 'adapter-load' is not supported by this version"),
+    (b"0 dynamic 1 1 a 0", "unknown policy argument '1'"),
+    (b"0 dynamic 1 interval_ms 1 a 0", "unknown policy argument 'interval_ms'"),
+    (b"0 dynamic 1 interval_ms: 1 a 0", "interval_ms: '' is not a number"),
+    (b"0 dynamic 1 interval_ms:9 1 a 0", "interval_ms: 9 is not in 10..86400000"),
+    (b"0 dynamic 1 interval_ms:86400001 1 a 0", "interval_ms: 86400001 is not in 10..86400000"),
+    (b"0 dynamic 2 interval_ms:50 interval_ms:60 1 a 0",
+     "policy argument 'interval_ms' given twice"),
+    (b"0 static 1 interval_ms:50 1 a 0", "unknown policy argument 'interval_ms:50'"),
+    (b"0 adapter-hash 1 interval_ms:50 1 a 0", "unknown policy argument 'interval_ms:50'"),
+    (b"0 adapter 0 1 a 0", "unknown policy 'adapter'"),
     (b"0 static one 1 a 0", "number of policy arguments: 'one' is not a number"),
     (b"0 static 10 1 a 0", "number of policy arguments: 10 is not in 0..9"),
     (b"0 static 1 interval_ms:50 1 a 0", "unknown policy argument 'interval_ms:50'"),
@@ -334,11 +345,43 @@ fn a_netdev_name_has_no_space() {
 
 #[test]
 fn policies_have_names_and_numbers() {
-    for policy in [Policy::Static, Policy::Primary] {
+    for policy in [
+        Policy::Static,
+        Policy::Primary,
+        Policy::Dynamic,
+        Policy::AdapterHash,
+        Policy::AdapterLoad,
+    ] {
         assert_eq!(Policy::named(policy.name().as_bytes()), Ok(policy));
         assert_eq!(Policy::from_u8(policy as u8), policy);
     }
     assert_eq!(Policy::from_u8(u8::MAX), Policy::Static);
+}
+
+#[test]
+fn a_policy_is_written_with_its_arguments() {
+    let written = |features: &Features, policy| {
+        let mut text = String::new();
+        features.write_policy(policy, &mut text).unwrap();
+        text
+    };
+    let mut features = Features::default();
+    assert_eq!(written(&features, Policy::Dynamic), "dynamic 0");
+    features
+        .set_policy_arg(Policy::Dynamic, b"interval_ms:50")
+        .unwrap();
+    assert_eq!(
+        written(&features, Policy::Dynamic),
+        "dynamic 1 interval_ms:50"
+    );
+    assert_eq!(written(&features, Policy::Static), "static 0");
+    let line = words(b"0 dynamic 1 interval_ms:50 1 a 0");
+    assert_eq!(read(&line).unwrap().0.features, features);
+    let before = features;
+    for bad in [&b"interval_ms:9"[..], b"interval_ms", b"share:5", b""] {
+        assert!(features.set_policy_arg(Policy::Dynamic, bad).is_err());
+        assert_eq!(features, before);
+    }
 }
 
 #[test]
@@ -352,6 +395,14 @@ fn features_are_written_only_if_they_are_not_as_by_default() {
     assert_eq!(written(&late), "1 probe_ms:86400000");
     let never = features(false, [0, 1000, 0, 0, 0]);
     assert_eq!(written(&never), "2 abort_ms:0 stall_ms:0");
+    let mut limited = features(true, [0, 1000, 50, 2000, 0]);
+    limited.set_max_commands(b"7").unwrap();
+    assert_eq!(written(&limited), "2 queue_if_no_path max_commands:7");
+    limited.set_max_commands(b"0").unwrap();
+    assert_eq!(written(&limited), "1 queue_if_no_path");
+    // An argument of a policy is no feature.
+    limited.set_ms(Time::Interval, b"50").unwrap();
+    assert_eq!(written(&limited), "1 queue_if_no_path");
 }
 
 #[test]
@@ -384,7 +435,7 @@ fn any_features() -> impl Strategy<Value = Features> {
             Just(50)
         ]
     };
-    let times = TIMES.map(|(_, least, _)| time(least));
+    let times: [_; 5] = core::array::from_fn(|number| time(TIMES[number].1));
     (any::<bool>(), times).prop_map(|(queue, times)| features(queue, times))
 }
 

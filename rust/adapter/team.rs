@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Teams: the adapters that a bond's paths use, where it is the adapters that balance.
+//!
+//! A bond with such a policy hands every I/O to the *primary* adapter of its team, and that chooses
+//! which of them transmits it; the others, the *secondary* ones, only transmit. Bonds over the same
+//! adapters are of the same team. Teams that had some adapters in common and others not could not
+//! agree on roles (of three adapters with a team for each two, no choice gives every team one
+//! primary adapter), so there are none: a bond that would make one is refused.
+//!
+//! Which adapter is primary is one number of the team, so there are never two. It is another one
+//! when that adapter loses its link, and there is none while no adapter of the team has one; an
+//! adapter whose link comes back is a secondary one.
+
+use super::{Adapter, Adapters};
+use crate::{
+    kapi::{
+        netdev::Name,
+        percpu::Here,
+        workqueue::{enqueue, stop, OnQueue, OwnedQueue},
+    },
+    policy::{
+        choose,
+        speed::{self, Meter},
+        table::MAX_PATHS,
+    },
+};
+use kernel::{
+    impl_has_work, new_spinlock_irq, new_work,
+    prelude::*,
+    sync::{
+        atomic::{Atomic, AtomicFlag, Full, Relaxed},
+        Arc, SpinLockIrq,
+    },
+    workqueue::{Work, WorkItem},
+};
+
+/// A team.
+#[pin_data]
+pub(crate) struct Team {
+    adapters: Arc<Adapters>,
+    members: KVec<Arc<Adapter>>,
+    /// The number of the primary one, or [`Self::NONE`]. Written under the lock.
+    primary: Atomic<u32>,
+    #[pin]
+    inner: SpinLockIrq<Inner>,
+    /// Writes the role registers.
+    #[pin]
+    register: Work<Team>,
+}
+
+struct Inner {
+    /// Of each member, in their order.
+    meters: KVec<Meter>,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Team { self.register }
+}
+
+impl OnQueue for Team {
+    fn queue(&self) -> &OwnedQueue {
+        &self.adapters.queue
+    }
+}
+
+impl Team {
+    /// No adapter's number.
+    const NONE: u32 = u32::MAX;
+
+    /// A team of these, of which the first one is to be primary.
+    fn new(adapters: &Arc<Adapters>, members: KVec<Arc<Adapter>>) -> Result<Arc<Self>> {
+        let inner = Inner {
+            meters: KVec::from_elem(Meter::default(), members.len(), GFP_KERNEL)?,
+        };
+        let even = crate::policy::share::WHOLE / members.len() as u32;
+        for member in &members {
+            member.weight.store(even.max(1), Relaxed);
+        }
+        let team = Arc::pin_init(
+            pin_init!(Self {
+                adapters: adapters.clone(),
+                members,
+                primary: Atomic::new(0),
+                inner <- new_spinlock_irq!(inner, "Team::inner"),
+                register <- new_work!("Team::register"),
+            }),
+            GFP_KERNEL,
+        )?;
+        Ok(team)
+    }
+
+    /// Hands an I/O to the primary adapter. `None` if there is none. Any context.
+    pub(crate) fn receive(self: &Arc<Self>, here: &Here) -> Option<&Adapter> {
+        let mut primary = self.primary()?;
+        if !primary.link.load(Relaxed) {
+            self.elect();
+            primary = self.primary()?;
+        }
+        primary.balance.local(here).received.add(1u64, Relaxed);
+        Some(primary)
+    }
+
+    /// How many adapters it has.
+    pub(crate) fn size(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The primary adapter.
+    pub(crate) fn primary(&self) -> Option<&Adapter> {
+        let number = self.primary.load(Relaxed) as usize;
+        self.members.get(number).map(|member| &**member)
+    }
+
+    pub(super) fn has_primary(&self, adapter: &Adapter) -> bool {
+        self.primary()
+            .is_some_and(|own| core::ptr::eq(own, adapter))
+    }
+
+    /// If the primary adapter has no link, makes the next one primary that has. Any context.
+    pub(super) fn elect(self: &Arc<Self>) {
+        let _guard = self.inner.lock();
+        let number = self.primary.load(Relaxed) as usize;
+        let linked = |number: usize| self.members[number].link.load(Relaxed);
+        let first = if number < self.members.len() {
+            number
+        } else {
+            0
+        };
+        let next = choose::primary(self.members.len(), first, linked);
+        self.set(next.map_or(Self::NONE, |next| next as u32));
+    }
+
+    /// To be called under the lock only.
+    fn set(self: &Arc<Self>, number: u32) {
+        if self.primary.xchg(number, Full) != number {
+            self.write_roles();
+        }
+    }
+
+    /// Lets the role registers be written. Any context.
+    pub(crate) fn write_roles(self: &Arc<Self>) {
+        enqueue(self);
+    }
+
+    /// An administrator makes an adapter primary, or secondary: then the next one after it is
+    /// primary. `ENOLINK` if who is to be has no link. Any context.
+    pub(super) fn appoint(self: &Arc<Self>, adapter: &Adapter, primary: bool) -> Result {
+        let _guard = self.inner.lock();
+        let is = |member: &Arc<Adapter>| core::ptr::eq(&**member, adapter);
+        let own = self.members.iter().position(is).ok_or(EINVAL)?;
+        if primary {
+            if !adapter.has_link() {
+                return Err(ENOLINK);
+            }
+            self.set(own as u32);
+        } else if self.primary.load(Relaxed) as usize == own {
+            let other = |number: usize| number != own && self.members[number].has_link();
+            let next = choose::primary(self.members.len(), own, other).ok_or(ENOLINK)?;
+            self.set(next as u32);
+        }
+        Ok(())
+    }
+
+    /// Writes the role registers: the secondary ones' first, so that no two say "primary". May
+    /// sleep.
+    fn write_registers(&self) {
+        let number = self.primary.load(Relaxed) as usize;
+        let others = || (0..self.members.len()).filter(|&other| other != number);
+        for other in others() {
+            self.members[other].write_role(false);
+        }
+        let Some(primary) = self.members.get(number) else {
+            pr_warn!("a team has no adapter with a link\n");
+            return;
+        };
+        primary.write_role(true);
+        for member in &self.members {
+            member.each_path_sleeping(|path| path.learn_who_chooses());
+        }
+    }
+
+    /// Lets the members' weights follow their speeds. Any context.
+    pub(super) fn measure(&self) {
+        let mut weights = [0; MAX_PATHS];
+        let weights = &mut weights[..self.members.len()];
+        let mut guard = self.inner.lock();
+        for (number, member) in self.members.iter().enumerate() {
+            let meter = &mut guard.meters[number];
+            let (moved, nanos) = member.traffic.times();
+            meter.pass(moved, nanos);
+            match member.set_speed.load(Relaxed) {
+                0 => {}
+                set => meter.force(set),
+            }
+            member.speed.store(meter.speed().unwrap_or(0), Relaxed);
+            weights[number] = member.weight.load(Relaxed);
+        }
+        if speed::follow(&guard.meters, weights) {
+            for (member, weight) in self.members.iter().zip(weights) {
+                member.weight.store(*weight, Relaxed);
+            }
+        }
+    }
+}
+
+impl WorkItem for Team {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        this.write_registers();
+    }
+}
+
+/// A bond's part in a team.
+pub(crate) struct Membership {
+    team: Arc<Team>,
+    left: AtomicFlag,
+}
+
+/// Why there can be no such team: an adapter is of another one already, that this one is not.
+pub(crate) struct Overlap(pub(crate) Name);
+
+impl core::ops::Deref for Membership {
+    type Target = Arc<Team>;
+
+    fn deref(&self) -> &Arc<Team> {
+        &self.team
+    }
+}
+
+impl Membership {
+    /// Joins, or forms, the team of these adapters, of which each is there once. A new one's
+    /// primary adapter is the first. May sleep.
+    pub(crate) fn of(
+        adapters: &Arc<Adapters>,
+        members: KVec<Arc<Adapter>>,
+    ) -> Result<Result<Self, Overlap>> {
+        let mut teams = adapters.teams.lock();
+        let has = |team: &Team, adapter: &Arc<Adapter>| {
+            team.members.iter().any(|own| Arc::ptr_eq(own, adapter))
+        };
+        for (team, bonds) in teams.iter_mut() {
+            let common = members.iter().filter(|member| has(team, member)).count();
+            if common == members.len() && common == team.members.len() {
+                *bonds += 1;
+                return Ok(Ok(Self::new(team)));
+            }
+            if let Some(at_fault) = members.iter().find(|member| has(team, member)) {
+                return Ok(Err(Overlap(at_fault.name())));
+            }
+        }
+        let team = Team::new(adapters, members)?;
+        teams.push((team.clone(), 1), GFP_KERNEL)?;
+        for member in &team.members {
+            member.set_team(Some(team.clone()));
+        }
+        drop(teams);
+        team.elect();
+        team.write_roles();
+        Ok(Ok(Self::new(&team)))
+    }
+
+    fn new(team: &Arc<Team>) -> Self {
+        Self {
+            team: team.clone(),
+            left: AtomicFlag::new(false),
+        }
+    }
+
+    /// Leaves the team, which ends with its last bond. May sleep.
+    pub(crate) fn leave(&self) {
+        if self.left.xchg(true, Full) {
+            return;
+        }
+        let mut teams = self.team.adapters.teams.lock();
+        let own = |(team, _): &(Arc<Team>, usize)| Arc::ptr_eq(team, &self.team);
+        let Some(index) = teams.iter().position(own) else {
+            return;
+        };
+        teams[index].1 -= 1;
+        if teams[index].1 == 0 {
+            let _ = teams.remove(index);
+            for member in &self.team.members {
+                member.set_team(None);
+            }
+            drop(teams);
+            stop(&self.team);
+            for member in &self.team.members {
+                member.write_role(false);
+            }
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Which path an I/O takes, how many may be out, and how the shares follow the speeds.
+
+use super::{
+    counters::{Counted, Timed},
+    works, Bond, Counters, Inner, Path,
+};
+use crate::{
+    adapter::Adapter,
+    kapi::{
+        block::is_plugged,
+        dm::Owned,
+        percpu::Here,
+        time::{jiffies, nanoseconds},
+        trace,
+        workqueue::{enqueue_delayed, rearm},
+    },
+    policy::{
+        choose::{self, Candidate, Least, Load},
+        hash::{Bid, Bidder},
+        health::Why,
+        limit::Answer,
+        quota::{self, Paths},
+        speed,
+        table::{Dest, Policy, Time, MAX_PATHS},
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc,
+    },
+    time::msecs_to_jiffies,
+    workqueue::WorkItem,
+};
+
+/// What of an I/O counts when a path is chosen for it.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) bytes: u32,
+    place: u64,
+    pub(super) writes: bool,
+}
+
+impl Shape {
+    pub(super) fn of(bio: &Owned<Bond>) -> Self {
+        Self {
+            bytes: bio.bytes(),
+            place: bio.place(),
+            writes: bio.writes().is_some(),
+        }
+    }
+}
+
+/// What is kept with an I/O that is out.
+#[derive(Clone, Copy)]
+pub(super) struct Dispatch {
+    path: u8,
+    io: Counted,
+    /// It counts for its adapter too.
+    teamed: bool,
+    /// The commands that the limit counts for it.
+    commands: u32,
+    /// The path's epoch when it was sent: if that has passed, the I/O was voided, and a success is
+    /// none.
+    pub(super) epoch: u32,
+    /// The path's life in which it was sent: an error that comes back in a later one says nothing
+    /// of the path as it is now, which came back meanwhile and answered a probe.
+    pub(super) life: u32,
+    /// When it was sent, in nanoseconds, if it is timed; else 0.
+    sent_at: u64,
+    /// The bytes that were out then, on the path and over its adapter.
+    out: u64,
+    adapter_out: u64,
+}
+
+impl Dispatch {
+    pub(super) fn path(&self) -> usize {
+        self.path.into()
+    }
+}
+
+/// What becomes of an I/O that wants to be sent.
+pub(super) enum Sent {
+    /// It goes its way.
+    Via(Dispatch),
+    /// No path is in use.
+    NoPath,
+    /// As many are out as may be.
+    Full,
+}
+
+/// A CPU that has no more commands out than this looks at those of its neighbours too.
+const FEW: u64 = 16;
+
+/// The paths as a CPU sees them.
+pub(super) struct View<'a> {
+    bond: &'a Bond,
+    pub(super) here: &'a Here,
+    /// A bit for each path that may be chosen.
+    pub(super) usable: u64,
+    policy: Policy,
+}
+
+impl View<'_> {
+    /// Each path, and what is out on it; or over its adapter, by whichever bond, where it is the
+    /// adapters that balance. What counts is what was sent from here and from the CPUs near here,
+    /// if that is little; else from here alone, which is enough then.
+    fn candidates(&self, writes: bool) -> impl Iterator<Item = Candidate> + '_ {
+        let here = self.here;
+        let counters = move |number: usize| {
+            let path = &self.bond.paths[number];
+            match (self.policy, path.adapter()) {
+                (Policy::AdapterLoad, Some(adapter)) => adapter.traffic(),
+                _ => path.counters(),
+            }
+        };
+        let own = (0..self.count()).map(|number| counters(number).out_here(here, writes));
+        let few = own.map(Load::commands).sum::<u64>() <= FEW;
+        (0..self.count()).map(move |number| Candidate {
+            share: self.share(number),
+            out: match few {
+                true => counters(number).out_near(here, writes),
+                false => counters(number).out_here(here, writes),
+            },
+        })
+    }
+
+    /// Of the paths over the adapter of this one, the one that has the least out.
+    fn twin(&self, number: usize) -> usize {
+        if self.policy != Policy::AdapterLoad || self.bond.each_has_its_adapter() {
+            return number;
+        }
+        let paths = &self.bond.paths;
+        let adapter = |number: usize| paths[number].adapter().map(core::ptr::from_ref);
+        (0..self.count())
+            .filter(|&other| self.share(other) > 0 && adapter(other) == adapter(number))
+            .min_by_key(|&other| paths[other].counters().out().bytes())
+            .unwrap_or(number)
+    }
+}
+
+impl Paths for View<'_> {
+    fn count(&self) -> usize {
+        self.bond.paths.len()
+    }
+
+    fn share(&self, number: usize) -> u32 {
+        match self.usable >> number & 1 {
+            0 => 0,
+            _ => self.bond.paths[number].share_under(self.policy),
+        }
+    }
+
+    fn debt(&self, number: usize) -> &Atomic<i64> {
+        &self.bond.paths[number].counters().lane(self.here).debt
+    }
+
+    fn version(&self) -> u32 {
+        self.bond.version.load(Relaxed)
+    }
+}
+
+impl Bond {
+    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its
+    /// path and counts it. Any context.
+    pub(super) fn send(this: &Arc<Self>, shape: Shape) -> Sent {
+        let here = Here::new();
+        let bytes = shape.bytes;
+        let commands = bytes.div_ceil(this.command_bytes).max(1);
+        let mut answer = this.limit.ask(commands);
+        if answer == Answer::Wait {
+            return Sent::Full;
+        }
+        let Some((number, epoch)) = Self::choose(this, &here, shape) else {
+            if answer == Answer::Counted {
+                this.limit.returned(commands);
+            }
+            return Sent::NoPath;
+        };
+        let path = &this.paths[number];
+        let counters = path.counters();
+        let io = Counted {
+            cpu: here.cpu() as u16,
+            writes: shape.writes,
+            bytes,
+        };
+        if answer == Answer::Settle {
+            let _guard = this.inner.lock();
+            answer = this.limit.settle(commands, || this.out());
+            if answer == Answer::Wait {
+                return Sent::Full;
+            }
+            counters.sent(&here, io);
+        } else {
+            counters.sent(&here, io);
+        }
+        let mut dispatch = Dispatch {
+            path: number as u8,
+            io,
+            teamed: false,
+            commands: if answer == Answer::Counted {
+                commands
+            } else {
+                0
+            },
+            epoch,
+            life: path.life(),
+            sent_at: 0,
+            out: 0,
+            adapter_out: 0,
+        };
+        let adapter = path.adapter().filter(|adapter| adapter.is_teamed());
+        if let Some(adapter) = adapter {
+            adapter.traffic().sent(&here, io);
+            dispatch.teamed = true;
+        }
+        if bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
+            let bytes_out = |of: &Counters| of.out_of(io.writes).bytes();
+            dispatch.sent_at = nanoseconds();
+            dispatch.out = bytes_out(counters);
+            dispatch.adapter_out = adapter.map_or(0, |adapter| bytes_out(adapter.traffic()));
+        }
+        trace::choose(this.events.device(), path.dev(), bytes);
+        Sent::Via(dispatch)
+    }
+
+    /// Takes down that an I/O is back, and whether it had succeeded.
+    pub(super) fn returned(this: &Arc<Self>, dispatch: &Dispatch, success: bool) {
+        if dispatch.commands > 0 {
+            // In this order: see `Limit::settle`.
+            this.limit.returned(dispatch.commands);
+        }
+        let now = match dispatch.sent_at {
+            1.. if success => nanoseconds(),
+            _ => 0,
+        };
+        let take = |counters: &Counters, out| {
+            let last = counters.returned(dispatch.io);
+            if success {
+                counters.succeeded(dispatch.io);
+            }
+            if now > 0 || last || !success {
+                let sent_at = dispatch.sent_at;
+                let timed = (now > 0).then_some((Timed { sent_at, out }, now));
+                counters.watch(dispatch.io, timed, last || !success);
+            }
+        };
+        take(this.paths[dispatch.path()].counters(), dispatch.out);
+        if let Some(traffic) = this.traffic_of(dispatch) {
+            take(traffic, dispatch.adapter_out);
+        }
+        if this.limit.is_crowded() {
+            this.kick();
+        }
+    }
+
+    /// The traffic of its adapter, if it was counted there.
+    fn traffic_of(&self, dispatch: &Dispatch) -> Option<&Counters> {
+        let adapter = self.paths[dispatch.path()].adapter();
+        adapter.filter(|_| dispatch.teamed).map(Adapter::traffic)
+    }
+
+    /// Takes down that it was not sent, so that its quota is not used: it comes again.
+    pub(super) fn refused(&self, dispatch: &Dispatch) {
+        let counters = self.paths[dispatch.path()].counters();
+        counters.refund(dispatch.io);
+    }
+
+    /// How many I/Os are out on all paths, and how many commands they need at most.
+    fn out(&self) -> (u32, u32) {
+        let (mut ios, mut commands) = (0u64, 0u64);
+        for path in &self.paths {
+            let out = path.counters().out();
+            ios += out.commands();
+            commands += out.commands() + out.bytes() / u64::from(self.command_bytes);
+        }
+        let fit = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        (fit(ios), fit(commands))
+    }
+
+    /// Chooses a path that is in use and has its link; a path found without is failed here. With
+    /// its epoch: if that is still its own when the I/O comes back, nothing was voided since the
+    /// path was seen in use. Any context.
+    fn choose(this: &Arc<Self>, here: &Here, shape: Shape) -> Option<(usize, u32)> {
+        // Each round ends the use of a path, but for those that come back meanwhile.
+        for _ in 0..=this.paths.len() {
+            let number = this.pick(here, shape)?;
+            let path = &this.paths[number];
+            // The epoch first: see `Path::told_of_path`.
+            let epoch = path.epoch();
+            if !path.has_link() {
+                Self::fail(this, number, Why::Link);
+            } else if this.is_usable(number) {
+                return Some((number, epoch));
+            }
+        }
+        None
+    }
+
+    /// Chooses a path that is in use, by the policy if no miniport has named one.
+    fn pick(&self, here: &Here, shape: Shape) -> Option<usize> {
+        let policy = self.policy();
+        if let Some(number) = self.preferred() {
+            return Some(number);
+        }
+        if policy == Policy::Primary {
+            return self.carrier();
+        }
+        let mut view = View {
+            bond: self,
+            here,
+            usable: self.usable.load(Relaxed),
+            policy,
+        };
+        let primary = match self.team.as_ref() {
+            Some(team) if policy.is_adapters() => team.receive(here),
+            _ => None,
+        };
+        let number = match primary.and_then(|_| self.offloaded(&view, shape)) {
+            Some(number) => number,
+            None => {
+                let won = view.usable & self.winners.load(Relaxed);
+                if policy == Policy::AdapterHash && won != 0 {
+                    view.usable = won;
+                }
+                self.pick_by_share(&view, shape)?
+            }
+        };
+        if let (Some(primary), Some(adapter)) = (primary, self.paths[number].adapter()) {
+            if !core::ptr::eq(primary, adapter) {
+                primary.forward(here);
+            }
+        }
+        Some(number)
+    }
+
+    /// A path that is to be tried, if there is one: see [`Meter::is_to_be_tried`](speed::Meter).
+    fn take_one_to_try(&self, view: &View<'_>) -> Option<usize> {
+        let due = self.due.load(Relaxed);
+        let number = match due & view.usable {
+            0 => return None,
+            some => some.trailing_zeros(),
+        };
+        // For one of those who see it.
+        let taken = self.due.cmpxchg(due, due & !(1 << number), Relaxed);
+        taken.is_ok().then_some(number as usize)
+    }
+
+    fn pick_by_share(&self, view: &View<'_>, shape: Shape) -> Option<usize> {
+        let turn = self.turns.local(view.here);
+        if let Some(number) = turn.follow(shape.place, shape.bytes, self.command_bytes, is_plugged)
+        {
+            if view.share(number) > 0 {
+                turn.charge(view, number, shape.bytes);
+                return Some(number);
+            }
+        }
+        let number = match view.policy {
+            Policy::Dynamic | Policy::AdapterLoad => {
+                let candidates = view.candidates(shape.writes);
+                match (
+                    self.take_one_to_try(view),
+                    choose::least_loaded(candidates, shape.bytes),
+                ) {
+                    (Some(number), _) => number,
+                    (None, Least::Path(number)) => view.twin(number),
+                    (None, Least::AllIdle(fastest)) => {
+                        let view = View {
+                            usable: view.usable & fastest,
+                            ..*view
+                        };
+                        turn.next(&view, shape.bytes)?
+                    }
+                    (None, Least::None) => return None,
+                }
+            }
+            _ => turn.next(view, shape.bytes)?,
+        };
+        turn.went(number);
+        Some(number)
+    }
+
+    /// The path that carries all I/O where the primary one does while it lives.
+    pub(super) fn carrier(&self) -> Option<usize> {
+        choose::primary(self.paths.len(), self.primary(), |number| {
+            self.is_usable(number)
+        })
+    }
+
+    /// Whether a path is in use. Any context.
+    pub(super) fn is_usable(&self, number: usize) -> bool {
+        self.usable.load(Relaxed) >> number & 1 != 0
+    }
+
+    /// The path that ioctls and reservations go to: the one that an I/O would take.
+    pub(super) fn path_for_ioctl(this: &Arc<Self>) -> Result<usize> {
+        let shape = Shape {
+            bytes: 0,
+            place: u64::MAX,
+            writes: false,
+        };
+        let choice = Self::choose(this, &Here::new(), shape).map(|(number, _)| number);
+        choice.ok_or_else(|| this.inner.lock().errno_without_path())
+    }
+
+    /// Lets an I/O wait for the limit.
+    pub(super) fn wait_for_room(this: &Arc<Self>, bio: Owned<Self>) {
+        let mut inner = this.inner.lock();
+        inner.waiting.push(bio);
+        this.crowd();
+    }
+
+    /// There is I/O in the list that waits for the limit. To be called under the bond's lock, under
+    /// which it was put there.
+    pub(super) fn crowd(self: &Arc<Self>) {
+        if self.limit.crowd(|| self.out()) {
+            self.kick();
+        }
+    }
+
+    /// The most commands that may be out: what was set, else what the queues below take, 0 if they
+    /// do not say.
+    pub(super) fn max_commands(&self) -> u32 {
+        match self.limit.most() {
+            0 => {
+                let usable = self.paths.iter().filter(|path| path.is_in_use());
+                usable.fold(0, |sum, path| sum.saturating_add(path.device().depth()))
+            }
+            most => most,
+        }
+    }
+
+    /// The quota of a path in bytes, by its share now; 0 where quotas do not count, or if it is not
+    /// in use.
+    pub(super) fn quota(&self, number: usize) -> u64 {
+        let mut shares = [0; MAX_PATHS];
+        let shares = self.shares_now(&mut shares);
+        let least = shares.iter().copied().filter(|&share| share > 0).min();
+        let (bytes, ios) = self.paths.iter().fold((0, 0), |(bytes, ios), path| {
+            let counters = path.counters();
+            (bytes + counters.bytes(), ios + counters.ios())
+        });
+        let mean = u32::try_from(bytes / ios.max(1)).unwrap_or(u32::MAX);
+        match self.policy() {
+            Policy::Primary => 0,
+            _ => quota::quota(shares[number], mean, least.unwrap_or(1)),
+        }
+    }
+
+    /// A path's speed in bytes a second; 0 if none was measured yet.
+    pub(super) fn speed(&self, number: usize) -> u64 {
+        let meter = self.inner.lock().meters[number];
+        meter.speed().unwrap_or(0)
+    }
+
+    /// Lets the speeds be looked at. Any context.
+    pub(super) fn measure(self: &Arc<Self>) {
+        rearm::<_, { works::MEASURE }>(self, 0);
+    }
+
+    /// Lets the shares follow the speeds.
+    fn look_at_speeds(&self) {
+        let mut shares = [0; MAX_PATHS];
+        let shares = &mut shares[..self.paths.len()];
+        let mut due = 0u64;
+        let mut guard = self.inner.lock();
+        let interval_ms = guard.features.ms(Time::Interval);
+        for (path, (share, meter)) in self
+            .paths
+            .iter()
+            .zip(shares.iter_mut().zip(&mut guard.meters))
+        {
+            let (moved, nanos) = path.counters().times();
+            meter.pass(moved, nanos);
+            *share = path.share_under(Policy::Dynamic);
+            let counters = path.counters();
+            let idle = path.is_in_use() && counters.inflight() == 0;
+            if idle && meter.is_to_be_tried(interval_ms, counters.latency()) {
+                due |= 1 << path.number();
+            }
+        }
+        self.due.store(due, Relaxed);
+        if speed::follow(&guard.meters, shares) {
+            for (path, share) in self.paths.iter().zip(shares) {
+                path.set_measured_share(*share);
+            }
+            self.shares_changed(&guard);
+        }
+    }
+
+    /// Lets all CPUs begin a new round, and the addresses be bid for again.
+    pub(super) fn shares_changed(&self, _locked: &Inner) {
+        let next = self.version.load(Relaxed).wrapping_add(1);
+        self.version.store(next, Relaxed);
+        self.auction();
+    }
+
+    /// Finds out which paths win the addresses that they lead to. To be called under the bond's
+    /// lock only.
+    pub(super) fn auction(&self) {
+        let bid = |path: &Path| {
+            let (dest, adapter) = (path.dest()?, path.adapter()?);
+            let name = adapter.key().to_bytes();
+            let weight = path.share();
+            Some((dest, Bid::new(&dest, Bidder { name, weight })))
+        };
+        let mut winners = 0u64;
+        let mut best: [Option<(Dest, Bid)>; MAX_PATHS] = [None; MAX_PATHS];
+        if self.policy() != Policy::AdapterHash {
+            return self.winners.store(0, Relaxed);
+        }
+        for (number, path) in self.paths.iter().enumerate() {
+            if self.is_usable(number) {
+                best[number] = bid(path);
+            }
+        }
+        for (number, own) in best.iter().enumerate() {
+            let Some((dest, own)) = own else { continue };
+            let beaten = best.iter().enumerate().any(|(other, rival)| match rival {
+                Some((same, rival)) if same == dest && other != number => {
+                    // Of two equal bids the first one counts.
+                    rival.beats(*own) || (other < number && !own.beats(*rival))
+                }
+                _ => false,
+            });
+            if !beaten {
+                winners |= 1 << number;
+            }
+        }
+        self.winners.store(winners, Relaxed);
+    }
+}
+
+impl WorkItem<{ works::MEASURE }> for Bond {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        this.look_at_speeds();
+        let interval = msecs_to_jiffies(this.ms(Time::Interval));
+        enqueue_delayed::<_, { works::MEASURE }>(&this, interval);
+    }
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a path has carried, and what is out on it: kept by each CPU for itself, without a lock.
+
+use crate::{
+    kapi::percpu::{Here, PerCpu},
+    policy::choose::Load,
+};
+use kernel::{
+    prelude::*,
+    sync::atomic::{Atomic, Full, Relaxed},
+};
+
+/// A path's part on one CPU. It has a cache line of its own.
+#[repr(align(64))]
+pub(crate) struct Lane {
+    /// The [`Load`] that was sent from this CPU and is not back: reads, and writes, which on most
+    /// ways do not wait for each other.
+    out: [Atomic<u64>; 2],
+    /// See [`quota::Paths::debt`](crate::policy::quota::Paths::debt).
+    pub(super) debt: Atomic<i64>,
+    /// When a command was last picked to be timed.
+    timed: Atomic<u64>,
+    ios: Atomic<u64>,
+    /// Of the I/O that succeeded, by direction.
+    bytes: [Atomic<u64>; 2],
+}
+
+/// How long the commands of a CPU take that are timed.
+struct Watch {
+    /// The bytes that were moved, in these nanoseconds in all.
+    moved: Atomic<u64>,
+    nanos: Atomic<u64>,
+    /// When the last one came back, by direction, and the bytes that had succeeded until then; 0 if
+    /// the CPU has had nothing out since.
+    last_at: [Atomic<u64>; 2],
+    last_bytes: [Atomic<u64>; 2],
+}
+
+fn zero() -> Atomic<u64> {
+    Atomic::new(0)
+}
+
+impl Lane {
+    fn new() -> Self {
+        Self {
+            out: [zero(), zero()],
+            debt: Atomic::new(0),
+            timed: zero(),
+            ios: zero(),
+            bytes: [zero(), zero()],
+        }
+    }
+}
+
+impl Watch {
+    fn new() -> Self {
+        Self {
+            moved: zero(),
+            nanos: zero(),
+            last_at: [zero(), zero()],
+            last_bytes: [zero(), zero()],
+        }
+    }
+}
+
+/// An I/O as it is counted, by what it was sent over.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted {
+    /// The CPU that sent it.
+    pub(super) cpu: u16,
+    pub(super) writes: bool,
+    pub(super) bytes: u32,
+}
+
+/// The time that an I/O takes that is timed.
+#[derive(Clone, Copy)]
+pub(crate) struct Timed {
+    /// When it was sent, in nanoseconds, and the bytes that were out then in its direction.
+    pub(super) sent_at: u64,
+    pub(super) out: u64,
+}
+
+/// The counters of a path, or of an adapter. Read one by one, so they need not fit each other to
+/// the digit.
+///
+/// What is written for every I/O is its CPU's own. What comes back is taken off the lane of the CPU
+/// that sent it, so none goes below zero.
+pub(crate) struct Counters {
+    lanes: PerCpu<Lane>,
+    watches: PerCpu<Watch>,
+    /// How long the last timed command took, in nanoseconds.
+    latency: Atomic<u64>,
+    /// How often the LU has answered, beside the I/O that moved data.
+    answers: Atomic<u64>,
+    errors: Atomic<u64>,
+    requeued: Atomic<u64>,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            lanes: PerCpu::new(Lane::new)?,
+            watches: PerCpu::new(Watch::new)?,
+            latency: zero(),
+            answers: zero(),
+            errors: zero(),
+            requeued: zero(),
+        })
+    }
+
+    pub(super) fn lane(&self, here: &Here) -> &Lane {
+        self.lanes.local(here)
+    }
+
+    /// An I/O is sent from here.
+    pub(super) fn sent(&self, here: &Here, io: Counted) {
+        self.lane(here).out[usize::from(io.writes)].add(Load::of(io.bytes).0, Relaxed);
+    }
+
+    /// It came back, wherever. Says whether its CPU has nothing more out in its direction.
+    pub(super) fn returned(&self, io: Counted) -> bool {
+        let Some(lane) = self.lanes.of(io.cpu.into()) else {
+            return false;
+        };
+        let load = Load::of(io.bytes).0;
+        // Whoever looks next whether somebody waits is to be after this: see `Limit::crowd`.
+        lane.out[usize::from(io.writes)].fetch_sub(load, Full) == load
+    }
+
+    /// It had succeeded.
+    pub(super) fn succeeded(&self, io: Counted) {
+        if let Some(lane) = self.lanes.of(io.cpu.into()) {
+            lane.ios.add(1u64, Relaxed);
+            lane.bytes[usize::from(io.writes)].add(u64::from(io.bytes), Relaxed);
+        }
+    }
+
+    /// It was refused on the way: its bytes count for no quota.
+    pub(super) fn refund(&self, io: Counted) {
+        if let Some(lane) = self.lanes.of(io.cpu.into()) {
+            lane.debt.add(i64::from(io.bytes), Relaxed);
+        }
+    }
+
+    /// Whether a command that is sent now is to be timed: the first one at each time `now`.
+    pub(super) fn is_to_be_timed(&self, here: &Here, now: u64) -> bool {
+        let timed = &self.lane(here).timed;
+        let due = timed.load(Relaxed) != now;
+        if due {
+            timed.store(now, Relaxed);
+        }
+        due
+    }
+
+    /// An I/O came back, after [`Self::succeeded`] if it had, `now` if it was timed: then its time
+    /// counts. `last`: its CPU has nothing more out.
+    ///
+    /// While a CPU always has something out, the path is never idle: then what it has moved from
+    /// the end of one timed command to that of the next, over the time between, is its speed. Where
+    /// it may have been idle, all that was out when the command was sent is taken to have been
+    /// moved while it was out: see [`speed`](crate::policy::speed).
+    pub(super) fn watch(&self, io: Counted, timed: Option<(Timed, u64)>, last: bool) {
+        let Some(watch) = self.watches.of(io.cpu.into()) else {
+            return;
+        };
+        let way = usize::from(io.writes);
+        if let Some((timed, now)) = timed {
+            let bytes = self.bytes_of(io.writes);
+            let latency = now.saturating_sub(timed.sent_at);
+            let before = watch.last_bytes[way].xchg(bytes, Relaxed);
+            let (moved, nanos) = match watch.last_at[way].xchg(now, Relaxed) {
+                0 => (timed.out, latency),
+                at => (bytes.wrapping_sub(before), now.saturating_sub(at)),
+            };
+            self.latency.store(latency, Relaxed);
+            watch.moved.add(moved, Relaxed);
+            watch.nanos.add(nanos.max(1), Relaxed);
+        }
+        if last {
+            watch.last_at[way].store(0, Relaxed);
+        }
+    }
+
+    /// All that was taken down of timed commands: bytes and nanoseconds, both of which wrap.
+    pub(crate) fn times(&self) -> (u64, u64) {
+        let watches = self.watches.iter();
+        watches.fold((0, 0), |(moved, nanos), watch| {
+            (
+                moved.wrapping_add(watch.moved.load(Relaxed)),
+                nanos.wrapping_add(watch.nanos.load(Relaxed)),
+            )
+        })
+    }
+
+    /// How long the last timed command took, in nanoseconds.
+    pub(super) fn latency(&self) -> u64 {
+        self.latency.load(Relaxed)
+    }
+
+    /// The LU answered, if only to refuse something, or to a probe.
+    pub(super) fn answered(&self) {
+        self.answers.add(1u64, Relaxed);
+    }
+
+    /// An I/O failed, by the path's fault.
+    pub(super) fn failed(&self) {
+        self.errors.add(1u64, Relaxed);
+    }
+
+    /// It is to be sent again.
+    pub(super) fn requeued(&self) {
+        self.requeued.add(1u64, Relaxed);
+    }
+
+    /// What is out, of all CPUs.
+    pub(super) fn out(&self) -> Load {
+        Load(self.out_of(false).0.wrapping_add(self.out_of(true).0))
+    }
+
+    /// What is out of all CPUs, of reads or of writes.
+    pub(super) fn out_of(&self, writes: bool) -> Load {
+        Load(self.sum(|lane| &lane.out[usize::from(writes)]))
+    }
+
+    /// What is out of this CPU and its neighbours, of reads or of writes.
+    pub(super) fn out_near(&self, here: &Here, writes: bool) -> Load {
+        let near = self.lanes.near(here.cpu());
+        Load(near.fold(0, |sum, lane| {
+            sum.wrapping_add(lane.out[usize::from(writes)].load(Relaxed))
+        }))
+    }
+
+    /// What is out of this CPU, of reads or of writes.
+    pub(super) fn out_here(&self, here: &Here, writes: bool) -> Load {
+        Load(self.lane(here).out[usize::from(writes)].load(Relaxed))
+    }
+
+    pub(super) fn inflight(&self) -> u64 {
+        self.out().commands()
+    }
+
+    pub(crate) fn inflight_bytes(&self) -> u64 {
+        self.out().bytes()
+    }
+
+    /// How often the LU has answered.
+    pub(super) fn answers(&self) -> u64 {
+        self.ios().wrapping_add(self.answers.load(Relaxed))
+    }
+
+    pub(super) fn ios(&self) -> u64 {
+        self.sum(|lane| &lane.ios)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes_of(false).wrapping_add(self.bytes_of(true))
+    }
+
+    fn bytes_of(&self, writes: bool) -> u64 {
+        self.sum(|lane| &lane.bytes[usize::from(writes)])
+    }
+
+    pub(super) fn errors(&self) -> u64 {
+        self.errors.load(Relaxed)
+    }
+
+    pub(super) fn requeues(&self) -> u64 {
+        self.requeued.load(Relaxed)
+    }
+
+    fn sum(&self, of: impl Fn(&Lane) -> &Atomic<u64>) -> u64 {
+        let lanes = self.lanes.iter();
+        lanes.fold(0, |sum, lane| sum.wrapping_add(of(lane).load(Relaxed)))
+    }
+}

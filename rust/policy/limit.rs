@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! How many commands may be out at the logical unit.
+//!
+//! Without a limit nothing is counted here, so that nothing is written that all CPUs share. When
+//! one is set, there may be I/O out that was not counted. Until that is back the limit is
+//! *settling*: whoever wants to send takes all that is out on the paths instead, under a lock.
+
+use crate::sync::{Acquire, Atomic, Full, Relaxed};
+
+/// What somebody who wants to send is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// There is no limit.
+    Free,
+    /// Send it; it is counted.
+    Counted,
+    /// Wait until something is back.
+    Wait,
+    /// Ask again under the lock, with [`Limit::settle`].
+    Settle,
+}
+
+/// A limit on the commands that are out.
+pub(crate) struct Limit {
+    /// 0: there is none.
+    most: Atomic<u32>,
+    /// A flag: some that are out may not have been counted.
+    settling: Atomic<u32>,
+    /// What is counted: I/Os in the upper half, commands in the lower one.
+    out: Atomic<u64>,
+    /// A flag: somebody waits.
+    crowded: Atomic<u32>,
+}
+
+/// One I/O that needs so many commands, as it is counted.
+fn io(commands: u32) -> u64 {
+    1 << 32 | u64::from(commands)
+}
+
+fn ios(out: u64) -> u32 {
+    (out >> 32) as u32
+}
+
+fn commands(out: u64) -> u32 {
+    out as u32
+}
+
+impl Limit {
+    pub(crate) fn new(most: u32) -> Self {
+        Self {
+            most: Atomic::new(most),
+            settling: Atomic::new(0),
+            out: Atomic::new(0),
+            crowded: Atomic::new(0),
+        }
+    }
+
+    /// The limit; 0 if there is none.
+    pub(crate) fn most(&self) -> u32 {
+        self.most.load(Relaxed)
+    }
+
+    /// Sets the limit, 0 for none. Only once all that is sent by who has asked before is on the
+    /// paths is it kept.
+    pub(crate) fn set(&self, most: u32) {
+        if self.most() == 0 {
+            self.settling.store(1, Relaxed);
+        }
+        self.most.xchg(most, Full);
+    }
+
+    /// Asks to send an I/O that needs so many commands. One that needs more than the limit has to
+    /// be alone.
+    pub(crate) fn ask(&self, needs: u32) -> Answer {
+        let most = self.most.load(Acquire);
+        if most == 0 {
+            return Answer::Free;
+        }
+        if self.settling.load(Relaxed) != 0 {
+            return Answer::Settle;
+        }
+        let mut out = self.out.load(Relaxed);
+        while fits(commands(out), needs, most) {
+            match self.out.cmpxchg(out, out + io(needs), Full) {
+                Ok(_) => return Answer::Counted,
+                Err(now) => out = now,
+            }
+        }
+        Answer::Wait
+    }
+
+    /// The same while the limit settles. Under a lock, under which what is sent is also put on the
+    /// paths: `on_paths` says how many I/Os are there, and how many commands they need at most.
+    /// What comes back is taken off the paths only after [`Limit::returned`]. So as long as any is
+    /// out that was not counted, there are more on the paths than are counted here.
+    pub(crate) fn settle(&self, needs: u32, on_paths: impl FnOnce() -> (u32, u32)) -> Answer {
+        let most = self.most.load(Acquire);
+        if most == 0 {
+            return Answer::Free;
+        }
+        // In this order: what comes back meanwhile is missing from both, or from the second only.
+        let (all, at_most) = on_paths();
+        let out = self.out.load(Acquire);
+        let settled = all <= ios(out);
+        if settled {
+            self.settling.store(0, Relaxed);
+        }
+        let used = if settled { commands(out) } else { at_most };
+        if !fits(used, needs, most) {
+            return Answer::Wait;
+        }
+        self.out.fetch_add(io(needs), Full);
+        Answer::Counted
+    }
+
+    /// Somebody waits. Says whether there may be room all the same: what was out when he was told
+    /// to wait may be back before this. `on_paths` is as for [`Limit::settle`].
+    pub(crate) fn crowd(&self, on_paths: impl FnOnce() -> (u32, u32)) -> bool {
+        // In this order, the reverse of that in `returned` and what follows it: either who comes
+        // back sees that somebody waits, or it is seen here that he is back.
+        self.crowded.xchg(1, Full);
+        let most = self.most();
+        let used = match self.settling.load(Relaxed) {
+            0 => commands(self.out.load(Acquire)),
+            _ => on_paths().1,
+        };
+        most == 0 || used < most
+    }
+
+    /// Whether somebody waits: to be asked after anything came back.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Relaxed) != 0
+    }
+
+    /// Nobody waits any more.
+    pub(crate) fn clear(&self) {
+        self.crowded.store(0, Relaxed);
+    }
+
+    /// A counted I/O is back.
+    pub(crate) fn returned(&self, needed: u32) {
+        self.out.fetch_sub(io(needed), Full);
+    }
+}
+
+fn fits(out: u32, needs: u32, most: u32) -> bool {
+    out == 0 || out.saturating_add(needs) <= most
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! How fast a path is, and the shares that follow from that.
+//!
+//! The speed of a path is the bytes that it has moved over the time that it spent moving them. When
+//! commands overlap their times do too, and must not be counted twice. So one command in some
+//! milliseconds is timed on each CPU. While the path was not idle since the last one came back, it
+//! has spent all that time moving what came back in it. If it may have been idle, the time counts
+//! that the command was out; and all that was out with it when it was sent, itself included, is
+//! taken to be what was moved in it: exactly so if a path does one after the other, and in the mean
+//! on any (J. Little, "A Proof for the Queuing Formula: L = λW", 1961). A time without commands is
+//! none. Reads and writes are measured each by themselves, and added up.
+//!
+//! In each interval in which something was measured, the sums of the last ones count an eighth: so
+//! after three 0.2 % of a speed is what it was before. A path that nobody uses keeps its speed, and
+//! is tried with one I/O now and then ([`Meter::is_to_be_tried`]).
+
+use super::share::{self, WHOLE};
+
+/// Of the sums of an interval, one part in so many is kept in the next one.
+const KEPT: u64 = 8;
+/// A path that was idle for so many times as long as its last command took is tried.
+const PATIENCE: u64 = 160;
+
+/// What is known of a path's speed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meter {
+    /// The sums of what was measured, the older the less.
+    moved: u64,
+    nanos: u64,
+    /// All that ever was.
+    seen: (u64, u64),
+    /// Bytes a second, as measured last.
+    speed: Option<u64>,
+    /// Intervals since then.
+    stale: u32,
+}
+
+impl Meter {
+    /// An interval is over. So far all commands that were measured had so many bytes out, for so
+    /// long in all; both may have wrapped.
+    pub(crate) fn pass(&mut self, moved: u64, nanos: u64) {
+        let before = core::mem::replace(&mut self.seen, (moved, nanos));
+        let (moved, nanos) = (moved.wrapping_sub(before.0), nanos.wrapping_sub(before.1));
+        if nanos == 0 {
+            self.stale = self.stale.saturating_add(1);
+            return;
+        }
+        self.stale = 0;
+        self.moved = (self.moved / KEPT).saturating_add(moved);
+        self.nanos = (self.nanos / KEPT).saturating_add(nanos);
+        self.speed = Some(per_second(self.moved, self.nanos));
+    }
+
+    /// Whether a path that is idle now is to be tried: it was for so long, in intervals of so many
+    /// milliseconds, that it may have become faster. Its last command took so many nanoseconds.
+    pub(crate) fn is_to_be_tried(&self, interval_ms: u32, latency: u64) -> bool {
+        let idle = u64::from(self.stale) * u64::from(interval_ms) * 1_000_000;
+        self.speed.is_some() && idle > latency.saturating_mul(PATIENCE)
+    }
+
+    /// The speed is this, whatever is measured.
+    pub(crate) fn force(&mut self, speed: u64) {
+        self.speed = Some(speed);
+        self.stale = 0;
+    }
+
+    /// Forgets all: the path is another one now.
+    pub(crate) fn forget(&mut self) {
+        *self = Self {
+            seen: self.seen,
+            ..Self::default()
+        };
+    }
+
+    /// Bytes a second; `None` if none was ever measured.
+    pub(crate) fn speed(&self) -> Option<u64> {
+        self.speed
+    }
+}
+
+/// Bytes over nanoseconds, in bytes a second.
+fn per_second(bytes: u64, nanos: u64) -> u64 {
+    const SECOND: u64 = 1_000_000_000;
+    // So that the product fits; what is lost is no more than a billionth.
+    let shift = (u64::BITS - bytes.leading_zeros()).saturating_sub(34);
+    ((bytes >> shift) * SECOND) / (nanos >> shift).max(1)
+}
+
+/// Makes the shares follow the speeds. Says whether they have changed.
+///
+/// A path whose speed is not known counts as the mean of the others; nobody gets less than 1. The
+/// shares stay as they are while each is near to what it should be, within a sixteenth and 0.8 %:
+/// so what is measured a little differently from one interval to the next changes nothing.
+pub(crate) fn follow(meters: &[Meter], shares: &mut [u32]) -> bool {
+    let known = || meters.iter().filter_map(Meter::speed);
+    let (count, fastest) = (known().count() as u64, known().max().unwrap_or(0));
+    if fastest == 0 {
+        return false;
+    }
+    let mean = known().fold(0, |sum, speed| sum + speed / count);
+    let mut wanted = [0; super::table::MAX_PATHS];
+    let wanted = &mut wanted[..shares.len()];
+    for (wanted, meter) in wanted.iter_mut().zip(meters) {
+        let speed = meter.speed().unwrap_or(mean);
+        // In parts of the fastest: both fit, and the quotient is 1 to 1000.
+        let shift = (u64::BITS - fastest.leading_zeros()).saturating_sub(50);
+        let part = (speed >> shift) * u64::from(WHOLE) / (fastest >> shift);
+        *wanted = (part as u32).clamp(1, WHOLE);
+    }
+    share::scale(wanted, WHOLE);
+    let far = |(&share, &wanted): (&u32, &u32)| share.abs_diff(wanted) > share.max(wanted) / 16 + 8;
+    let changed = shares.iter().zip(&*wanted).any(far);
+    if changed {
+        for (share, wanted) in shares.iter_mut().zip(wanted) {
+            *share = *wanted;
+        }
+    }
+    changed
+}

@@ -1,0 +1,232 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Adapters that balance: the bond hands every I/O to the primary adapter of its team, that chooses which one transmits it,
+# by the address or by what is out over the adapters, of all bonds. Roles move with links and with an administrator's
+# word, and there are never two primary adapters. An adapter that can choose by itself does.
+#
+#   RACES   how often links, roles and tables change under verified load (40, or fewer where it is SLOW)
+. ./lib.sh
+. ./paths.sh
+. ./load.sh
+. ./test-miniport.sh
+
+: "${RACES:=$((40 / SLOW))}"
+NET=/sys/module/dm_bond/adapters
+one='' two='' disk='' other='' c1='' c2=''
+
+role() { cat "$NET/$1/role"; }
+role_is() { [ "$(role "$1")" = "$2" ]; }
+roles_are() { [ "$(role dmba0) $(role dmba1)" = "$1" ]; }
+count() { cat "$NET/$1/$2"; }
+ios() { path_file "$1" "$2" ios; }
+refused_by_adapter() { check_fails "$1" "$2" sh -c "echo $3 >$NET/$4/role"; }
+
+dummy dmba0 dmba1 dmba2
+scratch disk 64
+way one "$disk" && way two "$disk"
+make_bond bond "1 probe_ms:50 adapter-load 0 2 $one 1 netdev:dmba0 $two 1 netdev:dmba1" || finish
+check_is "the table says so" "adapter-load 0" "$(dmsetup table "${bond#/dev/mapper/}" | grep -o 'adapter-load 0')"
+check_is "the first path's adapter is the primary one" "primary secondary" "$(role dmba0) $(role dmba1)"
+
+# Every I/O is handed to the primary adapter, whichever transmits it.
+before=$(count dmba0 received) forwarded=$(count dmba0 forwarded) b=$(ios "$bond" "$two")
+fio --name=r --filename="$bond" --rw=randread --bs=4k --iodepth=8 --ioengine=io_uring --direct=1 --number_ios=400 >/dev/null 2>&1
+check_is "all I/O is handed to it" 400 $(($(count dmba0 received) - before))
+check_is "none to the other" 0 "$(count dmba1 received)"
+moved=$(($(ios "$bond" "$two") - b))
+check_is "what the other transmits it has handed on" $moved $(($(count dmba0 forwarded) - forwarded))
+check "which is about a half: $moved" test $moved -ge 100 -a $moved -le 300
+
+# An administrator's word.
+echo primary >$NET/dmba1/role
+check_is "an administrator makes the other primary" "secondary primary" "$(role dmba0) $(role dmba1)"
+before=$(count dmba1 received)
+read_blocks "$bond" 10
+check_is "then that one is handed all" 10 $(($(count dmba1 received) - before))
+echo secondary >$NET/dmba1/role
+check_is "and secondary again: the next one is primary" "primary secondary" "$(role dmba0) $(role dmba1)"
+echo secondary >$NET/dmba1/role
+check_is "a secondary one stays so" "primary secondary" "$(role dmba0) $(role dmba1)"
+for value in '' x Primary 'primary secondary' 1; do
+	refused_by_adapter "role refuses '$value'" "Invalid argument" "'$value'" dmba1
+done
+check_is "and nothing has changed" "primary secondary" "$(role dmba0) $(role dmba1)"
+
+# Links.
+ip link set dmba0 down
+check "the primary adapter fails: the other is primary" wait_for 2 roles_are "secondary primary"
+refused_by_adapter "one without a link cannot be primary" "Link has been severed" primary dmba0
+refused_by_adapter "the last one cannot be secondary" "Link has been severed" secondary dmba1
+read_blocks "$bond" 4 || fail "I/O goes on"
+ip link set dmba0 up
+check "its path comes back" wait_for 5 state_is "$bond" "$one" active
+check_is "it returns as secondary" "secondary primary" "$(role dmba0) $(role dmba1)"
+bond_message "$bond" queue_if_no_path
+ip link set dmba0 down && ip link set dmba1 down
+check "with no link there is no primary adapter" wait_for 2 roles_are "secondary secondary"
+read_blocks "$bond" 4 &
+reader=$!
+sleep 0.3
+ip link set dmba1 up
+check "the first link that is back has it" wait_for 2 roles_are "secondary primary"
+check "and what waited goes on" wait $reader
+ip link set dmba0 up
+check "both are back" wait_for 5 state_is "$bond" "$one" active
+
+# Teams.
+scratch other 64
+way c1 "$other" && way c2 "$other"
+log_mark
+check_fails "a team that has one adapter in common is refused" "." \
+	dmsetup create dmba-refused --table "0 131072 bond 0 adapter-load 0 2 $c1 1 netdev:dmba1 $c2 1 netdev:dmba2"
+check "and told why" grep -q "adapter dmba1 is of a team with other adapters" <<<"$(log_new)"
+make_bond second "0 static 0 2 $c1 1 netdev:dmba0 $c2 1 netdev:dmba2" || fail "another policy over them is no team"
+check_fails "nor can it become one" "." bond_message "$second" set_policy adapter-load
+check_is "its policy stays" static "$(cat "${SYS[$second]}/policy")"
+remove_dm "${second#/dev/mapper/}"
+make_bond second "0 adapter-load 0 2 $c1 1 netdev:dmba0 $c2 1 netdev:dmba1" || fail "a second bond of the team"
+check_is "both have the same primary adapter" "secondary primary" "$(role dmba0) $(role dmba1)"
+before=$(count dmba1 received)
+read_blocks "$second" 10
+check_is "which is handed the I/O of both" 10 $(($(count dmba1 received) - before))
+remove_dm "${bond#/dev/mapper/}"
+check_is "the team is there as long as one bond is" "secondary primary" "$(role dmba0) $(role dmba1)"
+remove_dm "${second#/dev/mapper/}"
+check "then its adapters are gone" test ! -e $NET/dmba0
+
+# What is out over an adapter counts for all bonds: one loads the first adapter, the other avoids it.
+late="memory_backed=0 irqmode=2 completion_nsec=5000000"
+# shellcheck disable=SC2086  # Words.
+for var in h1 h2 l1 l2; do scratch $var 64 $late; done
+# shellcheck disable=SC2154  # Set by scratch.
+make_bond bond "0 primary 0 2 $h1 1 netdev:dmba0 $h2 1 netdev:dmba1" 131072
+# shellcheck disable=SC2154
+make_bond second "0 adapter-load 0 2 $l1 1 netdev:dmba0 $l2 1 netdev:dmba1" 131072
+fio --name=heavy --filename="$bond" --rw=randread --bs=64k --iodepth=32 --ioengine=io_uring --direct=1 --time_based \
+	--runtime=20 >/dev/null 2>&1 &
+heavy=$!
+sleep 2
+a0=$(ios "$second" "$l1") b0=$(ios "$second" "$l2")
+fio --name=light --filename="$second" --rw=randread --bs=4k --iodepth=2 --ioengine=io_uring --direct=1 --number_ios=300 >/dev/null 2>&1
+a0=$(($(ios "$second" "$l1") - a0)) b0=$(($(ios "$second" "$l2") - b0))
+check "a light bond avoids the adapter that a heavy one loads: $a0 and $b0" test $((a0 * 5)) -lt $b0
+bond_message "$second" set_policy dynamic
+a0=$(ios "$second" "$l1") b0=$(ios "$second" "$l2")
+fio --name=light --filename="$second" --rw=randread --bs=4k --iodepth=2 --ioengine=io_uring --direct=1 --number_ios=300 >/dev/null 2>&1
+a0=$(($(ios "$second" "$l1") - a0)) b0=$(($(ios "$second" "$l2") - b0))
+check "one that balances for itself does not see it: $a0 and $b0" test $((a0 * 5)) -ge $b0
+kill $heavy
+wait $heavy
+echo 1000000 >$NET/dmba0/speed
+check_is "a speed can be set" 1000000 "$(cat $NET/dmba0/speed)"
+for value in x -1 '' 99999999999999999999; do
+	check_fails "but not to '$value'" "Invalid argument|out of range" sh -c "echo '$value' >$NET/dmba0/speed"
+done
+check "and is measured again" sh -c "echo 0 >$NET/dmba0/speed"
+remove_dm "${bond#/dev/mapper/}"
+remove_dm "${second#/dev/mapper/}"
+
+# By address: all I/O for one goes one way, of whichever bond; several are used evenly.
+hash_bond() { make_bond "$1" "2 probe_ms:50 queue_if_no_path adapter-hash 0 2 $2 2 netdev:dmba0 dest:$4 $3 2 netdev:dmba1 dest:$5"; }
+# way_of <bond> <first> <second>: which of them carries its I/O.
+way_of() {
+	local a0 b0
+	a0=$(ios "$1" "$2") b0=$(ios "$1" "$3")
+	read_blocks "$1" 8
+	echo "$(($(ios "$1" "$2") - a0)) $(($(ios "$1" "$3") - b0))"
+}
+first=0 last=0
+for n in $(seq 12); do
+	hash_bond bond "$one" "$two" "192.0.2.$n" "192.0.2.$n"
+	hash_bond second "$c1" "$c2" "192.0.2.$n" "192.0.2.$n"
+	went=$(way_of "$bond" "$one" "$two")
+	case $went in "8 0") : $((first++)) ;; "0 8") : $((last++)) ;; *) fail "192.0.2.$n: one way: $went" ;; esac
+	[ "$went" = "$(way_of "$second" "$c1" "$c2")" ] || fail "192.0.2.$n: the same for both bonds"
+	[ "$n" = 12 ] || { remove_dm "${bond#/dev/mapper/}"; remove_dm "${second#/dev/mapper/}"; }
+done
+check "addresses spread over the adapters: $first and $last" test $first -ge 2 -a $last -ge 2
+win=$one lose=$two net=dmba0
+[ "$went" = "8 0" ] || { win=$two lose=$one net=dmba1; }
+ip link set $net down
+check "its adapter fails: the address takes the other" wait_for 3 state_is "$bond" "$win" failed
+check_is "all of it" "0 8" "$(way_of "$bond" "$win" "$lose")"
+ip link set $net up
+wait_for 5 state_is "$bond" "$win" active
+check_is "and returns with it" "8 0" "$(way_of "$bond" "$win" "$lose")"
+remove_dm "${second#/dev/mapper/}"
+remove_dm "${bond#/dev/mapper/}"
+hash_bond bond "$one" "$two" 192.0.2.1 2001:db8::1
+check_is "two addresses carry half each" "4 4" "$(way_of "$bond" "$one" "$two")"
+check_is "shares say so" "500 500" "$(path_file "$bond" "$one" share) $(path_file "$bond" "$two" share)"
+remove_dm "${bond#/dev/mapper/}"
+
+# Under load: links, roles, policies and tables change, and nothing is lost.
+# Two reads of one file with "primary" on both sides of the same in another would be two primary adapters.
+two_primaries() {
+	local a b again bad=0
+	until [ -e "$LOAD_DIR/races.stop" ]; do
+		{ read -r a <$NET/dmba0/role && read -r b <$NET/dmba1/role && read -r again <$NET/dmba0/role; } || break
+		[ "$a $b $again" != "primary primary primary" ] || bad=$((bad + 1))
+	done 2>/dev/null
+	echo $bad >"$LOAD_DIR/two"
+}
+args="2 probe_ms:20 queue_if_no_path"
+over="2 $one 2 netdev:dmba0 dest:192.0.2.1 $two 2 netdev:dmba1 dest:192.0.2.2"
+make_bond bond "$args adapter-load 0 $over"
+load_start races "$bond" --size=8M
+two_primaries &
+watcher=$!
+changed=0
+for ((n = 0; n < RACES; n++)); do
+	ip link set dmba$((n % 2)) down
+	echo primary >$NET/dmba$(((n + 1) % 2))/role
+	[ $((n % 3)) != 0 ] || { echo secondary >$NET/dmba$(((n + 1) % 2))/role; } 2>/dev/null
+	case $((n % 4)) in
+	0) bond_message "$bond" set_policy adapter-hash ;;
+	1) dmsetup load "${bond#/dev/mapper/}" --table "0 131072 bond $args adapter-load 0 $over" &&
+		dmsetup resume "${bond#/dev/mapper/}" ;;
+	2) bond_message "$bond" set_policy static ;;
+	3) bond_message "$bond" set_policy adapter-load ;;
+	esac && : $((changed++))
+	ip link set dmba$((n % 2)) up
+	echo primary >$NET/dmba$((n % 2))/role
+	sleep 0.05
+done
+check_is "$RACES changes of links, roles, policies and tables" "$RACES" $changed
+load_stop "under all that" races
+wait $watcher
+check_is "there were never two primary adapters" 0 "$(cat "$LOAD_DIR/two")"
+remove_dm "${bond#/dev/mapper/}"
+
+# An adapter that chooses by itself.
+# registers <of the first> <of the second>
+registers() { count_is "$a" role "$1" && count_is "$b" role "$2"; }
+insert netdevs=dmba0,dmba1 || { fail "the test miniport is loaded"; finish; }
+bond=''
+new_bond "1 probe_ms:50 adapter-load 0 2 $a 0 $b 0"
+check "the miniport's registers are written" wait_for 5 registers 1 0
+set_ "$a" chooses 2
+chosen=$(of_ "$a" chosen)
+goes_over "all goes where it says" "$b"
+check "it was asked for each" test $(($(of_ "$a" chosen) - chosen)) -ge 4
+set_ "$a" chooses 1
+goes_over "or there" "$a"
+ip link set dmba0 down
+check "another is primary: its register says so" wait_for 5 registers 0 1
+chosen=$(of_ "$a" chosen)
+set_ "$b" chooses 1
+check "what it chooses that cannot be used goes elsewhere" read_blocks "$bond" 4
+check_is "the old one is not asked" "$chosen" "$(of_ "$a" chosen)"
+check "but the new one" test "$(of_ "$b" chosen)" -ge 4
+ip link set dmba0 up
+wait_for 5 state_is "$bond" "$a" active
+set_ "$b" chooses 0
+before=$(of_ "$a" ios)
+check "one that leaves it to the bond" read_blocks "$bond" 20
+echo 0 >$D/registered
+check "without the miniport the bond chooses" read_blocks "$bond" 4
+echo 1 >$D/registered
+check "with it the register is written again" wait_for 5 registers 0 1
+remove_dm "${bond#/dev/mapper/}"
+check "at the end none is primary" wait_for 5 count_is "$b" role 0
+finish

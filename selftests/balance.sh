@@ -1,0 +1,198 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# How a bond shares out its load, counted below it, by the disks' own statistics and the block layer's trace: bytes match
+# the shares exactly, whatever the sizes; no more commands are out than may be, and what waits goes in its order; shares
+# follow the speeds; what is tuned counts at once, while I/O runs, and what cannot be is refused and changes nothing.
+. ./lib.sh
+. ./paths.sh
+. ./load.sh
+
+TRACE=/sys/kernel/tracing
+CPUS=$(nproc)
+bond='' fast='' slow=''
+
+file() { cat "${SYS[$bond]}/$1"; }
+tune() { echo "$2" >"${SYS[$bond]}/$1"; }
+share_of() { cat "${SYS[$bond]}/paths/${1#/dev/}/share"; }
+
+# sectors <disk>: read and written so far, as the disk counts them. requests <disk>: and as how many commands.
+sectors() { awk '{ print $3 + $7 }' "/sys/block/${1#/dev/}/stat"; }
+requests() { awk '{ print $1 + $5 }' "/sys/block/${1#/dev/}/stat"; }
+
+# io <fio option>...: I/O on the bond, until it is done; IOS is how many.
+io() {
+	fio --name=io --filename="$bond" --ioengine=io_uring --direct=1 --randrepeat=0 --output-format=json "$@" \
+		>"$LOAD_DIR/io.json" 2>&1 || { note "fio: $(head -n 3 "$LOAD_DIR/io.json")"; return 1; }
+	IOS=$(sed -n '/^{/,$p' "$LOAD_DIR/io.json" | jq '.jobs | map(.read.total_ios + .write.total_ios) | add')
+}
+
+# shared_as <what> <permille of the first disk> <largest I/O in bytes> <fio option>...: what went to each disk is its
+# share, but for one I/O of each path and CPU, and the quotas of a round that is not over.
+shared_as() {
+	local what=$1 share=$2 largest=$3 a b off quota
+	shift 3
+	a=$(sectors "$fast") b=$(sectors "$slow")
+	io "$@" || { fail "$what: the I/O"; return 1; }
+	a=$((($(sectors "$fast") - a) * 512)) b=$((($(sectors "$slow") - b) * 512))
+	off=$((a - (a + b) * share / 1000))
+	quota=$(sort -n "${SYS[$bond]}"/paths/*/quota_bytes | tail -n 1)
+	check "$what: $a and $b bytes, off by $off" test "${off#-}" -le $(((largest + quota) * CPUS))
+}
+
+need fio jq ip
+load_bond
+scratch fast 64 memory_backed=0
+scratch slow 64 memory_backed=0
+make_bond bond "0 static 0 2 $fast 1 share:800 $slow 1 share:200" || finish
+# depth <disk>: how many commands its queues take.
+depth() { echo $(($(cat "/sys/block/${1#/dev/}/queue/nr_requests") * $(find "/sys/block/${1#/dev/}/mq" -mindepth 1 -maxdepth 1 -type d | wc -l))); }
+DEPTH=$(($(depth "$fast") + $(depth "$slow")))
+check_is "as many commands may be out as the disks take" "$DEPTH" "$(file max_commands)"
+
+# Exact quotas.
+MIX=--bssplit=4k/40:16k/20:64k/20:256k/20
+shared_as "4 to 1, one size" 800 4096 --rw=randread --bs=4k --iodepth=32 --number_ios=5000
+shared_as "4 to 1, mixed sizes" 800 262144 --rw=randrw $MIX --iodepth=32 --number_ios=2000
+shared_as "4 to 1, one by one" 800 262144 --rw=randread $MIX --iodepth=1 --number_ios=500
+shared_as "4 to 1, two jobs" 800 262144 --rw=randread $MIX --iodepth=8 --number_ios=1000 --numjobs=2
+check "a share is set while nothing runs" bond_message "$bond" set_share "$slow" 500
+shared_as "1 to 1, large and small by turns" 500 262144 --rw=randread --bs=4k --iodepth=4 --number_ios=1000
+check_is "the quota is a mean's part of the share" \
+	"$(cat "${SYS[$bond]}/paths/${fast#/dev/}/quota_bytes")" "$(cat "${SYS[$bond]}/paths/${slow#/dev/}/quota_bytes")"
+tune policy primary
+check_is "without quotas there are none" 0 "$(cat "${SYS[$bond]}/paths/${fast#/dev/}/quota_bytes")"
+tune policy static
+
+# What follows in a sequential stream stays one command.
+was=$(($(requests "$fast") + $(requests "$slow")))
+io --rw=read --bs=4k --iodepth=32 --iodepth_batch_submit=16 --iodepth_batch_complete_min=16 --number_ios=2048
+commands=$(($(requests "$fast") + $(requests "$slow") - was))
+check "a sequential stream of $IOS I/Os is merged into $commands commands" test $commands -le $((IOS / 4))
+shared_as "and is shared evenly all the same" 500 65536 --rw=read --bs=4k --iodepth=32 --iodepth_batch_submit=16 \
+	--iodepth_batch_complete_min=16 --number_ios=4096
+remove_dm "${bond#/dev/mapper/}"
+
+# A limit on the commands that are out. The disks take a while for each, so that there are some.
+late="memory_backed=0 irqmode=2 completion_nsec=3000000"
+# shellcheck disable=SC2086  # Words.
+scratch fast 64 $late
+# shellcheck disable=SC2086
+scratch slow 64 $late
+make_bond bond "1 max_commands:5 static 0 2 $fast 0 $slow 0"
+check_is "the limit is the table's" 5 "$(file max_commands)"
+check "and in the table that it prints" grep -q "bond 1 max_commands:5 static" <<<"$(dmsetup table "${bond#/dev/mapper/}")"
+
+trace_on() {
+	echo 0 >$TRACE/tracing_on
+	echo nop >$TRACE/current_tracer
+	echo 8192 >$TRACE/buffer_size_kb
+	echo >$TRACE/trace
+	for event in block_bio_queue block_rq_issue block_rq_complete; do echo 1 >$TRACE/events/block/$event/enable; done
+	echo 1 >$TRACE/tracing_on
+}
+trace_off() {
+	echo 0 >$TRACE/tracing_on
+	echo 0 >$TRACE/events/block/enable
+}
+at_exit trace_off
+# numbers <device>: as the trace has them.
+numbers() { lsblk -ndo MAJ:MIN "$1" | tr -d ' ' | tr : ,; }
+
+# The most that was out below at any moment since trace_on, and the order in which I/O came and went down.
+watched() {
+	awk -v bond="$(numbers "$bond")" -v fast="$(numbers "$fast")" -v slow="$(numbers "$slow")" '
+		{ at = match($0, /block_[a-z_]+: /); if (!at) next; split(substr($0, at), word, " ") }
+		word[2] != bond && word[2] != fast && word[2] != slow { next }
+		word[1] == "block_bio_queue:" && word[2] == bond && word[3] ~ /^[RW]/ { came[++c] = word[4] }
+		# What was out before counts for nothing when it comes back.
+		word[1] == "block_rq_issue:" { at = word[2] " " word[6]; went[++w] = word[6]; is_out[at] = 1; if (++out > most) most = out }
+		word[1] == "block_rq_complete:" { at = word[2] " " word[5]; if (at in is_out) { delete is_out[at]; out-- } }
+		END {
+			for (i = 1; i <= c; i++)
+				if (came[i] != went[i])
+					bad++
+			print most + 0, c + 0, bad + 0
+		}
+	' $TRACE/trace
+}
+
+# never_above <limit> <what> <fio option>...
+never_above() {
+	local limit=$1 what=$2 most count bad
+	shift 2
+	trace_on
+	io "$@" || fail "$what: the I/O"
+	trace_off
+	read -r most count bad <<<"$(watched)"
+	check "$what: $most were out of $limit at most, of $count" test "$most" = "$limit" -a "$count" = "$IOS"
+	check_is "$what: none has overtaken another" 0 "$bad"
+	check_is "$what: nothing waits" 0 "$(file queued)"
+}
+never_above 5 "from the table" --rw=randread --bs=4k --iodepth=32 --number_ios=1000 --cpus_allowed=0
+tune max_commands 3
+never_above 3 "set" --rw=randread --bs=4k --iodepth=32 --number_ios=1000 --cpus_allowed=0
+tune max_commands 1
+never_above 1 "one" --rw=randread --bs=4k --iodepth=8 --number_ios=200 --cpus_allowed=0
+tune max_commands 0
+check_is "as many as the queues take" "$DEPTH" "$(file max_commands)"
+
+# Set while more is out, and changed under load: what is out below is looked at again and again.
+load_start tuned "$bond" --verify=0 --rw=randread --size=8M
+wait_for 10 load_running tuned
+for limit in 7 0 2 1000 4 0 3; do
+	tune max_commands $limit
+done
+trace_on
+sleep 0.5
+trace_off
+read -r most _ <<<"$(watched)"
+check "a limit of 3 that was set under load is kept: $most" test "$most" = 3
+for round in 1 2 3 4 5; do
+	for policy in primary dynamic static; do
+		tune policy $policy
+		tune max_commands $((round * 3))
+		tune interval_ms $((round * 10))
+		bond_message "$bond" set_primary "$slow"
+	done
+	bond_message "$bond" set_share "$fast" $((round * 150))
+done
+load_stop "policies, shares, intervals and limits changed under load" tuned
+check_is "nothing is left" "0 0" "$(cat "${SYS[$bond]}"/paths/*/inflight | xargs)"
+check_is "nor does the device's own count say so" "0 0" "$(xargs <"/sys/block/${KNAME[$bond]}/inflight")"
+remove_dm "${bond#/dev/mapper/}"
+
+# What cannot be.
+make_bond bond "0 dynamic 1 interval_ms:50 2 $fast 0 $slow 0"
+check "a policy's argument is in the table that it prints" \
+	grep -q "bond 0 dynamic 1 interval_ms:50 2 " <<<"$(dmsetup table "${bond#/dev/mapper/}")"
+before=$(grep -rs . "${SYS[$bond]}")
+for value in '' ' ' -1 1.5 x 0x10 1000001 4294967297 18446744073709551616 '1 2'; do
+	check_fails "max_commands refuses '$value'" "Invalid argument|out of range" tune max_commands "$value"
+	[ "$value" = 1000001 ] || check_fails "interval_ms refuses '$value'" "Invalid argument|out of range" tune interval_ms "$value"
+done
+check_fails "interval_ms refuses 9" "out of range" tune interval_ms 9
+check_fails "a share is not set where it is measured" "Invalid argument" tune "paths/${fast#/dev/}/share" 500
+check_is "and nothing has changed" "$before" "$(grep -rs . "${SYS[$bond]}")"
+check "the interval goes with a message" bond_message "$bond" set_policy dynamic interval_ms:40
+check_is "which counts" 40 "$(file interval_ms)"
+remove_dm "${bond#/dev/mapper/}"
+
+# Shares that follow speeds: one disk has four times the bandwidth of the other.
+scratch fast 64 memory_backed=0 mbps=40
+scratch slow 64 memory_backed=0 mbps=10
+make_bond bond "0 dynamic 0 2 $fast 0 $slow 0"
+check_is "no speed is known at first" "0 0" "$(cat "${SYS[$bond]}"/paths/*/speed | xargs)"
+a=$(sectors "$fast") b=$(sectors "$slow")
+io --rw=randread --bs=32k --iodepth=16 --time_based --runtime=4
+a=$(($(sectors "$fast") - a)) b=$(($(sectors "$slow") - b))
+check "bytes follow the speeds of 4 to 1: $((a / 2048)) and $((b / 2048)) MiB" test $((a * 10)) -ge $((b * 30)) -a $((a * 10)) -le $((b * 55))
+share=$(share_of "$fast")
+# The disk lets its bytes through in bursts, so that a path which is not always busy seems faster.
+check "shares follow them: $share" test "$share" -ge 720 -a "$share" -le 920
+note "speeds: $(cat "${SYS[$bond]}/paths/${fast#/dev/}/speed") and $(cat "${SYS[$bond]}/paths/${slow#/dev/}/speed") bytes/s"
+check_is "shares add up" 1000 $(($(share_of "$fast") + $(share_of "$slow")))
+bond_message "$bond" fail_path "$slow"
+check_is "a failed path has none" "1000 0" "$(share_of "$fast") $(share_of "$slow")"
+bond_message "$bond" reinstate_path "$slow"
+check_is "one that is back has no speed at first" 0 "$(cat "${SYS[$bond]}/paths/${slow#/dev/}/speed")"
+finish
