@@ -17,7 +17,7 @@ use crate::{
         workqueue::{enqueue_delayed, rearm},
     },
     policy::{
-        choose::{self, Candidate, Least, Load},
+        choose::{self, Candidate, Least, Load, FEW},
         hash::{Bid, Bidder},
         health::Why,
         limit::Answer,
@@ -91,9 +91,6 @@ pub(super) enum Sent {
     /// As many are out as may be.
     Full,
 }
-
-/// A CPU that has no more commands out than this looks at those of its neighbours too.
-const FEW: u64 = 16;
 
 /// The paths as a CPU sees them.
 pub(super) struct View<'a> {
