@@ -484,7 +484,11 @@ impl Bond {
             for (path, share) in self.paths.iter().zip(shares) {
                 path.set_measured_share(*share);
             }
-            self.shares_changed(&guard);
+            // Under another policy they count for nothing, and of a round that begins anew before
+            // its end the last paths have had too little.
+            if self.policy() == Policy::Dynamic {
+                self.shares_changed(&guard);
+            }
         }
     }
 
