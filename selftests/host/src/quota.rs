@@ -134,6 +134,26 @@ proptest! {
         prop_assert!(seen.iter().all(|&seen| seen), "{seen:?}");
     }
 
+    /// Of any length, sent, following, or refused, while shares change.
+    #[test]
+    fn no_io_is_too_long(
+        all in vec((0..4u8, prop_oneof![any::<u32>(), Just(u32::MAX), Just(0)]), 1..=300),
+        shares in vec(prop_oneof![Just(0), 1..=1000u32], 8),
+    ) {
+        let (turn, paths) = (Turn::new(), Some_::new(&shares));
+        for (n, (what, bytes)) in all.into_iter().enumerate() {
+            match what {
+                0 => turn.charge(&paths, n % 8, bytes),
+                1 => drop(paths.debts[n % 8].fetch_add(bytes.into(), Relaxed)),
+                2 => paths.shares.borrow_mut().rotate_left(1),
+                _ => match turn.next(&paths, bytes) {
+                    Some(number) => prop_assert!(paths.share(number) > 0),
+                    None => prop_assert!(shares.iter().all(|&share| share == 0)),
+                },
+            }
+        }
+    }
+
     #[test]
     fn new_shares_count_from_the_next_io_on(shares in any_shares(8), sizes in any_sizes(100)) {
         let (turn, paths) = (Turn::new(), Some_::new(&shares));
