@@ -101,8 +101,9 @@ proptest! {
             let due = all as f64 * f64::from(share) / f64::from(whole);
             // A round in the midst is worth a quota to some.
             let off = 2.0 * quota(share, largest as u32, least) as f64 + 2.0 * largest as f64;
-            prop_assert!((sent[number] as f64 - due).abs() <= off,
-                "path {number} of {shares:?} has {} bytes, {due} are due within {off}", sent[number]);
+            let sent = sent[number];
+            prop_assert!((sent as f64 - due).abs() <= off,
+                "path {number} of {shares:?} has {sent} bytes, {due} are due within {off}");
         }
     }
 

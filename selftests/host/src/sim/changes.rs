@@ -2,7 +2,7 @@
 
 //! What is required when something changes.
 
-use super::bond::{Bond, Options};
+use super::bond::Bond;
 use super::model::{run, Algorithm, Cable, Done, Job, Load, Sizes, Tick, INTERVAL, MS, SECOND, US};
 use super::peers;
 
@@ -24,7 +24,7 @@ fn load(depth: usize, sizes: Sizes) -> Load {
 }
 
 fn ticks(paths: &[Cable], depth: usize, sizes: Sizes) -> Vec<Tick> {
-    let mut bond = Bond::new(Options::BEST, paths.len(), 1);
+    let mut bond = Bond::dynamic(paths.len(), 1);
     run(&mut bond, paths, &load(depth, sizes)).ticks
 }
 
@@ -158,7 +158,7 @@ fn of_paths_that_are_nothing_but_delay_the_shorter_is_used() {
         let mut paths = [Cable::new(1 << 40), Cable::new(1 << 40)];
         (paths[0].delay, paths[1].delay) = (MS, 4 * MS);
         let load = load(depth, Sizes::KiB(4));
-        let own = run(&mut Bond::new(Options::BEST, 2, 1), &paths, &load).throughput();
+        let own = run(&mut Bond::dynamic(2, 1), &paths, &load).throughput();
         for (name, make) in peers::ALL {
             let peer = run(&mut *make(2), &paths, &load).throughput();
             let part = own / peer;
@@ -172,7 +172,7 @@ fn of_paths_that_are_nothing_but_delay_the_shorter_is_used() {
 /// A command that fails at once says nothing of the speed.
 #[test]
 fn errors_are_no_speed() {
-    let mut bond = Bond::new(Options::BEST, 2, 1);
+    let mut bond = Bond::dynamic(2, 1);
     for (number, now) in (0..1000).map(|number| (number, number * MS)) {
         let (path, tag) = bond.choose(now, 0, 4096, false);
         bond.done(&Done {

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`model`] | the paths, the load, and the run of events |
 //! | [`peers`] | the algorithms of the kernel |
-//! | [`bond`] | the algorithm of the bond |
+//! | [`bond`] | the bond: the code of `rust/policy`, driven as `rust/bond` drives it |
 //! | [`table`] | the cells of the balance table, and what is required in each |
 //! | [`changes`] | what is required when something changes |
 

@@ -149,6 +149,13 @@ impl Sizes {
         }
     }
 
+    pub(super) fn largest(self) -> u64 {
+        match self {
+            Sizes::KiB(size) => size << 10,
+            Sizes::Mixed => 256 << 10,
+        }
+    }
+
     fn next(self, random: &mut Random) -> u64 {
         match self {
             Sizes::KiB(size) => size << 10,

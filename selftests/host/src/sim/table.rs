@@ -2,12 +2,10 @@
 
 //! The cells of the balance table, and what is required in each.
 //!
-//! `cargo test print -- --ignored --nocapture` prints the table. The environment may name a variant
-//! of the algorithm (`VARIANT=own,robin`), a number of CPUs with a job each (`CPUS=2`), or between
-//! which one job goes to and fro every so many milliseconds (`HOP=3`), and the speed of the fastest
-//! path in bytes per second (`FASTEST=100000000`).
+//! `cargo test print -- --ignored --nocapture` prints the table in Markdown; with `FASTEST=100` for
+//! paths of which the fastest has so many megabytes a second.
 
-use super::bond::{Bond, Idle, Options, View};
+use super::bond::Bond;
 use super::model::{run, Algorithm, Cable, Job, Load, Outcome, Sizes, MS, SECOND};
 use super::peers;
 use std::env::var;
@@ -28,16 +26,19 @@ const NO_BALANCE: &str = "io-affinity";
 /// Who submits.
 #[derive(Clone, Copy, Debug)]
 enum Jobs {
-    /// So many, each on a CPU of its own, with an equal part of the depth.
+    /// So many, each on a CPU of its own, with an equal part of the depth: of 8 with one command
+    /// each; of 16 with two, and the one half does not see what the other has out.
     Each(usize),
     /// One, which goes from CPU to CPU.
     Hops { cpus: usize, stay: u64 },
 }
 
 impl Jobs {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 6] = [
         Jobs::Each(1),
         Jobs::Each(2),
+        Jobs::Each(8),
+        Jobs::Each(16),
         Jobs::Hops {
             cpus: 2,
             stay: 3 * MS,
@@ -128,69 +129,66 @@ impl Cell {
         run(algorithm, &paths, &load)
     }
 
-    fn bond(&self, options: Options) -> Outcome {
-        self.run(&mut Bond::new(options, self.speeds.len(), self.jobs.cpus()))
+    fn dynamic(&self) -> Outcome {
+        self.run(&mut Bond::dynamic(self.speeds.len(), self.jobs.cpus()))
     }
 
-    fn judge(&self, own: &Outcome, counted: impl Fn(&str) -> bool) -> Verdict {
-        let peers: Vec<_> = peers::ALL
-            .iter()
-            .filter(|(name, _)| counted(name))
-            .map(|(name, make)| (*name, self.run(&mut *make(self.speeds.len()))))
-            .collect();
-        let outcomes = || peers.iter().map(|peer| &peer.1);
-        let best = outcomes().map(Outcome::throughput).fold(0.0, f64::max);
-        let good = |peer: &&Outcome| peer.throughput() >= 0.98 * best;
-        let p99 = outcomes()
-            .filter(good)
-            .map(|peer| peer.percentile(99))
-            .min();
-        let p99_of_any = outcomes().map(|peer| peer.percentile(99)).min();
-        let later = |than: Option<u64>| own.percentile(99) as f64 / than.unwrap() as f64;
+    /// By shares that are right.
+    fn fixed(&self) -> Outcome {
+        let shares: Vec<_> = self.speeds.iter().map(|&speed| speed as u32).collect();
+        self.run(&mut Bond::fixed(&shares, self.jobs.cpus()))
+    }
+
+    fn peer(&self, make: peers::Make) -> Outcome {
+        self.run(&mut *make(self.speeds.len()))
+    }
+
+    fn judge(&self, own: &Outcome) -> Verdict {
+        let balance = peers::ALL.iter().filter(|peer| peer.0 != NO_BALANCE);
+        let peers: Vec<_> = balance.map(|peer| self.peer(peer.1)).collect();
+        let best = peers.iter().map(Outcome::throughput).fold(0.0, f64::max);
+        let good = peers.iter().filter(|peer| peer.throughput() >= 0.98 * best);
+        let p99 = good.map(|peer| peer.percentile(99)).min().unwrap();
         Verdict {
             throughput: own.throughput() / best,
-            p99: later(p99),
-            p99_of_any: later(p99_of_any),
-            peers,
+            p99: own.percentile(99) as f64 / p99 as f64,
         }
     }
 }
 
 /// An outcome in parts of what the peers have.
 struct Verdict {
-    /// Of the best peer's.
+    /// Of the best one's.
     throughput: f64,
-    /// Of the lowest of those peers whose throughput is within 2 % of the best.
+    /// Of the lowest of those whose throughput is within 2 % of the best.
     p99: f64,
-    /// Of the lowest of all peers.
-    p99_of_any: f64,
-    peers: Vec<(&'static str, Outcome)>,
 }
 
 impl Verdict {
-    /// With two commands outstanding and paths of different speed either one waits for the slow
+    fn is_as_required(&self) -> bool {
+        self.throughput >= 0.98 && self.p99 <= 1.1
+    }
+
+    /// With two commands outstanding on two paths of different speed, either one waits for the slow
     /// path, or the slow path is left idle. Which is better depends on whether one command is
     /// enough to keep the fast path busy, which no algorithm here knows. So one loses here what it
-    /// wins there.
+    /// wins there. At 4:1 with writes among the reads it has 94 % of the throughput with 4 KiB,
+    /// 98 % with 32 KiB, and with mixed sizes 115 % of the 99th percentile; at 16:1 with reads
+    /// alone 97 % of the throughput, for a third of the 99th percentile. Where the fast path is so
+    /// fast that a single command leaves it idle for most of the time, it is measured as slow as
+    /// that, and the slow path stays in use: 70 % of the throughput at 100 MB/s, 16:1, 4 KiB.
     fn is_good(&self, cell: &Cell) -> bool {
-        let no_rule_fits = cell.depth == 2 && cell.speeds[0] != cell.speeds[1];
-        let (throughput, p99) = if no_rule_fits {
-            (0.92, 1.3)
-        } else {
-            (0.98, 1.1)
-        };
-        self.throughput >= throughput && self.p99 <= p99
+        let no_rule_fits = cell.depth == 2 && matches!(cell.speeds, &[one, two] if one != two);
+        self.is_as_required() || (no_rule_fits && self.throughput >= 0.93 && self.p99 <= 1.2)
     }
 }
 
-fn bad_cells(options: Options, jobs: Jobs) -> Vec<String> {
+fn bad_cells(jobs: Jobs, outcome: fn(&Cell) -> Outcome) -> Vec<String> {
     let mut bad = vec![];
     for cell in Cell::all(jobs, FASTEST) {
-        let verdict = cell.judge(&cell.bond(options), |peer| peer != NO_BALANCE);
+        let verdict = cell.judge(&outcome(&cell));
         if !verdict.is_good(&cell) {
-            let Verdict {
-                throughput, p99, ..
-            } = verdict;
+            let Verdict { throughput, p99 } = verdict;
             bad.push(format!(
                 "{cell:?}: {throughput:.3} of the throughput, {p99:.2} of the 99th percentile"
             ));
@@ -202,22 +200,54 @@ fn bad_cells(options: Options, jobs: Jobs) -> Vec<String> {
 #[test]
 fn no_peer_is_better_in_any_cell() {
     for jobs in Jobs::ALL {
-        let bad = bad_cells(Options::BEST, jobs);
+        let bad = bad_cells(jobs, Cell::dynamic);
         assert!(bad.is_empty(), "{}", bad.join("\n"));
     }
 }
 
+/// Quotas do not look at what is out, so though the shares are right commands queue behind others.
 #[test]
 fn the_table_finds_what_is_worse() {
-    let (own, first) = (View::Own, Options::FIRST);
-    let each_for_itself = Options {
-        view: own,
-        ..Options::BEST
-    };
-    for jobs in &Jobs::ALL[1..] {
-        assert!(bad_cells(each_for_itself, *jobs).len() > 5, "{jobs:?}");
+    assert!(bad_cells(Jobs::Each(1), Cell::fixed).len() > 20);
+}
+
+/// Where paths are equal it is a round robin itself; but each CPU goes its own round, so that
+/// several with few commands meet on a path more often than where all go the same.
+#[test]
+fn with_shares_set_right_quotas_beat_a_round_robin() {
+    let (_, round_robin) = peers::ALL[0];
+    for jobs in Jobs::ALL {
+        for cell in Cell::all(jobs, FASTEST) {
+            let part = cell.fixed().throughput() / cell.peer(round_robin).throughput();
+            let least = match (cell.speeds, jobs.cpus()) {
+                ([16, 16], 1) => 0.99,
+                ([16, 16], _) => 0.88,
+                _ => 1.4,
+            };
+            assert!(part >= least, "{cell:?}: {part:.3}");
+        }
     }
-    assert!(bad_cells(first, Jobs::Each(1)).len() > 20);
+}
+
+/// But for what is out at the end, and an I/O or two of each CPU; whatever is measured meanwhile.
+#[test]
+fn fixed_shares_are_kept() {
+    for jobs in Jobs::ALL {
+        for cell in Cell::all(jobs, FASTEST) {
+            let Outcome { ticks, .. } = cell.fixed();
+            let of = |path: usize| ticks.iter().map(|tick| tick.bytes[path]).sum::<u64>();
+            let all: u64 = (0..cell.speeds.len()).map(of).sum();
+            let most = (cell.depth + 2 * jobs.cpus()) as u64 * cell.sizes.largest();
+            for (path, &share) in ticks[0].shares.iter().enumerate() {
+                let due = all * u64::from(share) / 1000;
+                assert!(
+                    of(path).abs_diff(due) <= most,
+                    "{cell:?}: {} of {due}",
+                    of(path)
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -227,7 +257,7 @@ fn at_depth_32_the_paths_are_used_to_99_percent() {
             if (cell.depth, cell.sizes) != (32, Sizes::KiB(32)) || cell.reads == 70 {
                 continue;
             }
-            let part = cell.bond(Options::BEST).throughput() / cell.sum() as f64;
+            let part = cell.dynamic().throughput() / cell.sum() as f64;
             assert!(part >= 0.99, "{cell:?}: {part:.3}");
         }
     }
@@ -240,7 +270,7 @@ fn shares_are_those_of_the_speeds_and_steady() {
         if cell.depth < 8 {
             continue;
         }
-        let ticks = cell.bond(Options::BEST).ticks;
+        let ticks = cell.dynamic().ticks;
         let off_by = if cell.sizes == Sizes::Mixed { 120 } else { 40 };
         for tick in &ticks[ticks.len() / 4..] {
             for (path, share) in tick.shares.iter().enumerate() {
@@ -261,96 +291,45 @@ fn shares_are_those_of_the_speeds_and_steady() {
     }
 }
 
-/// Of the algorithm, as the environment says.
-fn variant() -> Options {
-    let mut options = Options::BEST;
-    for word in var("VARIANT").unwrap_or_default().split(',') {
-        let (name, number) = word.split_once(':').unwrap_or((word, "0"));
-        let number = number.parse().expect(word);
-        match name {
-            "" => {}
-            "first" => options = Options::FIRST,
-            "own" => options.view = View::Own,
-            "all" => options.view = View::All,
-            "few" => options.view = View::Few(number),
-            "robin" => options.idle = Idle::Robin,
-            "fastest" => options.idle = Idle::Fastest,
-            "directions" => options.directions = number > 0,
-            "added" => options.added = number > 0,
-            "idle-part" => options.idle_part = number,
-            "aligned" => options.aligned = number > 0,
-            "retry" => options.retry = number,
-            _ => panic!("{word}"),
-        }
-    }
-    options
-}
-
 #[test]
 #[ignore = "prints the table"]
 fn print() {
-    let number = |name| {
-        var(name)
-            .ok()
-            .map(|number| number.parse::<u64>().expect(name))
-    };
-    let cpus = number("CPUS").unwrap_or(1) as usize;
-    let jobs = match number("HOP") {
-        Some(ms) => Jobs::Hops {
-            cpus,
-            stay: ms * MS,
-        },
-        None => Jobs::Each(cpus),
-    };
-    println!("{jobs:?}; throughput as part of the sum, 99th percentile in ms, changes of shares");
-    let mut bad = [0; 6];
-    let cells = Cell::all(jobs, number("FASTEST").unwrap_or(FASTEST));
-    for cell in &cells {
-        let own = cell.bond(variant());
-        let verdict = cell.judge(&own, |peer| peer != NO_BALANCE);
-        let with_all = cell.judge(&own, |_| true);
-        let mut line = format!(
-            "{:?} {:?} r{} d{}:",
-            cell.speeds, cell.sizes, cell.reads, cell.depth
+    let fastest = var("FASTEST").map_or(FASTEST, |mega| mega.parse::<u64>().unwrap() * 1_000_000);
+    println!("Throughput in percent of the paths' sum, and 99th percentile in milliseconds.");
+    let names: Vec<_> = peers::ALL.iter().map(|peer| peer.0).collect();
+    for jobs in Jobs::ALL {
+        println!("\n## {jobs:?}\n");
+        println!(
+            "| speeds | sizes | reads | depth | {} | static | dynamic | of the best |",
+            names.join(" | ")
         );
-        let show = |name: &str, outcome: &Outcome| {
-            let part = outcome.throughput() / cell.sum() as f64;
-            let p99 = outcome.percentile(99) as f64 / MS as f64;
-            format!(" {name} {part:.3}/{p99:.1}")
-        };
-        for (name, outcome) in &with_all.peers {
-            line += &show(name, outcome);
+        println!("|{}", "---|".repeat(7 + names.len()));
+        for cell in Cell::all(jobs, fastest) {
+            let own = cell.dynamic();
+            let verdict = cell.judge(&own);
+            let peers = peers::ALL.iter().map(|peer| cell.peer(peer.1));
+            let outcomes = peers.chain([cell.fixed(), own]);
+            let column = |outcome: Outcome| {
+                let part = 100.0 * outcome.throughput() / cell.sum() as f64;
+                let p99 = outcome.percentile(99) as f64 / MS as f64;
+                format!("{part:.1} / {p99:.1}")
+            };
+            let columns: Vec<_> = outcomes.map(column).collect();
+            let missed = match verdict.is_as_required() {
+                true => "",
+                false => " **missed**",
+            };
+            println!(
+                "| {:?} | {:?} | {} % | {} | {} | {:.3} / {:.2}{} |",
+                cell.speeds,
+                cell.sizes,
+                cell.reads,
+                cell.depth,
+                columns.join(" | "),
+                verdict.throughput,
+                verdict.p99,
+                missed,
+            );
         }
-        line += &show("| bond", &own);
-        let changes = own
-            .ticks
-            .windows(2)
-            .filter(|two| two[0].shares != two[1].shares)
-            .count();
-        line += &format!(" {changes}/{}", own.ticks.len());
-        for (number, (verdict, name)) in [(&verdict, ""), (&with_all, "*")].iter().enumerate() {
-            let marks = [
-                (verdict.throughput < 0.98, "SLOW"),
-                (verdict.p99 > 1.1, "LATE"),
-                (verdict.p99_of_any > 1.1, "late"),
-            ];
-            for (mark, (is, word)) in marks.into_iter().enumerate() {
-                bad[3 * number + mark] += u32::from(is);
-                if is {
-                    line += &format!(" {word}{name}");
-                }
-            }
-        }
-        println!("{line}");
     }
-    println!(
-        "of {}: SLOW {}, LATE {}, later than any peer {}; with {NO_BALANCE}* {}, {}, {}",
-        cells.len(),
-        bad[0],
-        bad[1],
-        bad[2],
-        bad[3],
-        bad[4],
-        bad[5]
-    );
 }
