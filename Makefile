@@ -23,6 +23,9 @@ test-debug:
 demo:
 	@scripts/demo.sh
 
+bench:
+	@scripts/bench.sh
+
 bench-failover:
 	@scripts/bench-failover.sh
 
@@ -32,4 +35,4 @@ check:
 help:
 	@sed 's/^\t//' scripts/help.txt
 
-.PHONY: all modules modules_install install clean test test-debug demo bench-failover check help
+.PHONY: all modules modules_install install clean test test-debug demo bench bench-failover check help

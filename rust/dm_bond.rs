@@ -20,9 +20,10 @@ mod kapi;
 mod miniport;
 #[forbid(unsafe_code)]
 mod policy;
-/// The atomics of [`policy`]; on the host they are others.
+/// The atomics; on the host [`policy`] has others.
 mod sync {
-    pub(crate) use kernel::sync::atomic::{Acquire, Atomic, Full, Relaxed};
+    pub(crate) use crate::kapi::atomic::{Atomic, Flag};
+    pub(crate) use kernel::sync::atomic::{Acquire, Full, Relaxed};
 }
 
 use adapter::{Adapters, Looking};

@@ -99,11 +99,6 @@ void *dm_bond_per_cpu_ptr(unsigned long p, unsigned int cpu)
 	return cpu_possible(cpu) ? per_cpu_ptr((__force void __percpu *)p, cpu) : NULL;
 }
 
-unsigned long dm_bond_jiffies(void)
-{
-	return jiffies;
-}
-
 struct net_device *dm_bond_netdev_of(void *notifier_info)
 {
 	return netdev_notifier_info_to_dev(notifier_info);

@@ -38,7 +38,6 @@ void dm_bond_put_cpu(void);
 unsigned long dm_bond_alloc_percpu(size_t size, size_t align);
 void dm_bond_free_percpu(unsigned long p);
 void *dm_bond_per_cpu_ptr(unsigned long p, unsigned int cpu);
-unsigned long dm_bond_jiffies(void);
 int dm_bond_bdev_name(struct block_device *bdev, char *buf, size_t size);
 struct net_device *dm_bond_netdev_of(void *notifier_info);
 const char *dm_bond_netdev_name(const struct net_device *dev);

@@ -83,14 +83,11 @@ results() {
 	done
 }
 
-machine() {
-	local kernel='' cpus='' by='' cpu
-	{ read -r kernel; read -r cpus; read -r by; } <"$OUT/${SECTIONS%% *}/machine" || true # No line for none.
-	cpu=$(sed -n 's/^model name\s*: *//p' /proc/cpuinfo | head -n 1)
+intro() {
 	cat <<-END
 		Longest I/O in seconds, all timers at their defaults; the worst of $REPEAT. Each fault hits one of two paths,
-		for $HOLD s, with iSCSI $ISCSI_HOLD s. Kernel $kernel in a virtual machine (${by:-software emulation}) with
-		$cpus CPUs, on $(nproc) cores of $cpu. Commit $(git -C "$TOP" describe --always --dirty).
+		for $HOLD s, with iSCSI $ISCSI_HOLD s.
+		$(machine "$OUT/${SECTIONS%% *}/machine")
 
 	END
 }
@@ -133,7 +130,7 @@ done
 rm -f "$OUT/short"
 results >"$OUT/results"
 {
-	machine
+	intro
 	awk -v depths="$DEPTHS" -v shorts="$OUT/short" -f "$TOP/scripts/bench-failover.awk" "$OUT/results"
 	notes
 } >"$OUT/table.md"

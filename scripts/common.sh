@@ -44,3 +44,13 @@ once() {
 		"$@"
 	) 9>"$CACHE/.$name.lock"
 }
+
+# machine <file>: what a benchmark ran on, from what describe_guest (guest/common.sh) wrote to the file.
+machine() {
+	local kernel='' cpus='' by='' cpu
+	{ read -r kernel; read -r cpus; read -r by; } <"$1" 2>/dev/null || true # No line for none.
+	cpu=$(sed -n 's/^model name\s*: *//p' /proc/cpuinfo | head -n 1)
+	[ "$cpus" = 1 ] && cpus+=" CPU" || cpus+=" CPUs"
+	echo "Kernel $kernel in a virtual machine (${by:-software emulation}) with $cpus, on $(nproc) cores of $cpu." \
+		"Commit $(git -C "$TOP" describe --always --dirty)."
+}

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Boot the stock kernel in a virtual machine and run a command there, as root, in this checkout:
 #   vm.sh [--kernel <build tree>] [--cpus N] [--memory SIZE] [--timeout SECONDS] [--append "<kernel arguments>"]...
-#         -- <command>...
+#         [--icount] -- <command>...
 # With --kernel it is the kernel of that build tree, such as scripts/debug-kernel.sh makes, with its modules.
+# With --icount there is one emulated CPU, which takes one nanosecond of the guest's time for each instruction, and
+# time without any to run is skipped: what is measured there repeats to the digit.
 # The guest's root file system is the Debian 13 root, read-only with overlays in memory; the checkout and the cache
 # are the host's own. The command's output comes out here, the kernel's log goes to $CACHE/log/guest-console.log.
 # The exit status is the command's; 124 after a timeout or a hang, 125 if the guest died before the command ended.
@@ -18,6 +20,7 @@ BOOT_LIMIT=180   # Seconds until the command must have started.
 SILENCE_LIMIT=90 # Seconds without a heartbeat until the guest counts as hung.
 # Emulated CPUs may stand still for seconds when the host is busy: neither the clock nor a watchdog should mind.
 TREE=
+ACCEL= # QEMU's options, in place of KVM or of the fastest emulation.
 APPEND="mitigations=off tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_timeout=60 nvme_core.multipath=N
 	loglevel=7 printk.devkmsg=on"
 
@@ -28,6 +31,13 @@ while [ $# -gt 0 ]; do
 	--memory) MEMORY=$2 ;;
 	--timeout) TIMEOUT=$2 ;;
 	--append) APPEND+=" $2" ;;
+	--icount)
+		ACCEL="-accel tcg,thread=single,tb-size=512 -icount shift=0,sleep=off"
+		APPEND+=" sysctl.kernel.hung_task_timeout_secs=0" # What waits for the host waits for long.
+		CPUS=1 BOOT_LIMIT=600 SILENCE_LIMIT=300 # By the guest's clock the heart beats once in 5 billion instructions.
+		shift
+		continue
+		;;
 	--) shift; break ;;
 	*) die "unknown option $1; see the head of this file" ;;
 	esac
@@ -90,7 +100,8 @@ boot() {
 	cp -L /usr/bin/udevadm "$RUN/udevadm"
 	mount --bind "$TOP/scripts/guest/udevadm" /usr/bin/udevadm
 	for arg in $APPEND; do args+=(--append "$arg"); done
-	use_kvm || args+=(--disable-kvm --qemu-opts="-accel tcg,thread=multi,tb-size=512")
+	[ -n "$ACCEL" ] || use_kvm || ACCEL="-accel tcg,thread=multi,tb-size=512"
+	[ -z "$ACCEL" ] || args+=(--disable-kvm --qemu-opts="$ACCEL")
 	exec vng --run "$KERNEL" --cpus "$CPUS" --memory "$MEMORY" --disable-microvm --rwdir "$TOP" --rwdir "$CACHE" \
 		--qemu-opts="-set chardev.console.path=$LOG" "${args[@]}" --exec "bash $RUN/command" </dev/null
 }
@@ -146,7 +157,7 @@ guest_script "$@" >"$RUN/command"
 use_kvm || true # Ask now, before anything is hidden behind a mount.
 
 # QEMU opens what it finds as standard output anew for every port, which only pipes bear without loss.
-export APPEND CPUS MEMORY RELEASE KERNEL LOG RUN
+export ACCEL APPEND CPUS MEMORY RELEASE KERNEL LOG RUN
 export -f boot use_kvm kvm_boots key say
 exec 3> >(exec cat 9>&-)
 OUT=$!

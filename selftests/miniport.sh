@@ -195,6 +195,19 @@ goes_over "the other goes on" "$b"
 set_ "$a" restore path
 goes_over "until the next word" "$a"
 
+# A driver that takes nothing at this moment, and has not failed.
+set_ "$a" quiesced 1
+goes_over "I/O does not wait in a driver that takes none" "$b"
+path_is "which is no failure" "$a" state active
+set_ "$b" quiesced 1
+goes_over "if none takes any, it goes where it always would" "$a"
+set_ "$a" quiesced 0 && set_ "$b" quiesced 0
+bond_message "$bond" set_policy static
+set_ "$b" quiesced 1
+goes_over "the same with shares" "$a"
+set_ "$b" quiesced 0
+bond_message "$bond" set_policy primary
+
 # Adapters: dmbt0 has the first path of both bonds.
 set_ "$a" hold 1
 set_ "$c" hold 1
@@ -426,11 +439,10 @@ check_is "everything is unbound" "0 0" \
 	"$(($(of_ "$a" binds) - $(of_ "$a" unbinds))) $(($(of_ "$b" binds) - $(of_ "$b" unbinds)))"
 
 # Under load. Each round: one path keeps what comes for a moment, then fails, by turns voided and not.
-unsure() { echo $(($(of_ "$a" unsure) + $(of_ "$b" unsure))); }
 # as_many <sent again> <given back undone> <may have been carried out, and sent again all the same>
 as_many() { [ "$1" -ge "$2" ] && [ "$1" -le $(($2 + $3)) ]; }
 rounds() {
-	local i way how
+	local i way how gone given doubts
 	for ((i = 0; i < PULLS; i++)); do
 		way=$a
 		[ $((i % 4)) -lt 2 ] || way=$b
@@ -450,8 +462,10 @@ rounds() {
 		wait_for 5 inflight_is "$way" 0 || { note "round $i: $how: in flight still"; return 1; }
 		set_ "$way" restore path
 		wait_for 5 state_is "$bond" "$way" active || { note "round $i: $how: not back"; return 1; }
-		gone=$(($(requeued) - $1)) given=$(($(undone) - $2))
-		as_many "$gone" "$given" $(($(unsure) - $3)) || { note "round $i, $how: $given given back undone, $gone sent again"; return 1; }
+		sum_requeued && gone=$((SUM - $1))
+		sum_undone && given=$((SUM - $2))
+		sum_unsure && doubts=$((SUM - $3))
+		as_many "$gone" "$given" "$doubts" || { note "round $i, $how: $given given back undone, $gone sent again"; return 1; }
 	done
 }
 new_bond "1 probe_ms:50 static 0 2 $a 0 $b 0"

@@ -25,7 +25,7 @@ pull() {
 	reason=$(cat "/sys/block/$BOND/bond/paths/${PATHS[i]#/dev/}/last_failure")
 	check_is "$what says why" "link down" "$reason"
 	check_is "$what leaves the other path in use" active "$(state "$other")"
-	sleep 12 # Until nvme-tcp has given up what was on its way; by default that is 8 s.
+	pause 12 # Until nvme-tcp has given up what was on its way; by default that is 8 s.
 	check_is "$what is one failure" $((before + 1)) "$(failures "$i")"
 	check "I/O goes on after $what" moves
 	"$up" "$i"
@@ -36,7 +36,7 @@ pull() {
 moves() {
 	local before
 	before=$(awk '{ print $1 + $5 }' "/sys/block/$BOND/stat")
-	sleep 2
+	pause 2
 	[ "$(awk '{ print $1 + $5 }' "/sys/block/$BOND/stat")" -gt "$before" ]
 }
 
@@ -99,7 +99,8 @@ done
 multipathd_stop() { kill "${MULTIPATHD[@]}" 2>/dev/null || true; }
 at_exit multipathd_stop
 
-# Long cables, so that there is always I/O on its way when one is pulled: without, a guest's are instant.
+# Long cables, so that there is always I/O on its way when one is pulled: without, a guest's are instant. Narrow ones
+# would not do: what is on its way in them is nothing, where the CPUs are slower still.
 delay 1 50
 delay 2 50
 # Each has a half of the namespace.

@@ -54,7 +54,13 @@ bond_message() { dmsetup message "${1#/dev/mapper/}" 0 "${@:2}"; }
 
 # path_file <bond> <way> <file>: the value of a file of a path.
 path_file() { cat "${SYS[$1]}/paths/${KNAME[$2]}/$3"; }
-state_is() { [ "$(path_file "$1" "$2" state)" = "$3" ]; }
+# path_file_is <bond> <way> <file> <value>: asked in loops under load, so it starts no process.
+path_file_is() {
+	local value=
+	read -r value <"${SYS[$1]}/paths/${KNAME[$2]}/$3"
+	[ "$value" = "$4" ]
+}
+state_is() { path_file_is "$1" "$2" state "$3"; }
 
 # read_blocks <device> <count>: reads of 4 KiB, one after the other, past the page cache.
 read_blocks() { dd if="$1" of=/dev/null bs=4k count="$2" iflag=direct status=none; }

@@ -46,7 +46,7 @@ at_exit take_out
 path_is() { check_is "$1: $3" "$4" "$(path_file "$bond" "$2" "$3")"; }
 fails() { check "$1" wait_for 5 state_is "$bond" "$2" failed; }
 is_back() { check "$1" wait_for 5 state_is "$bond" "$2" active; }
-inflight_is() { [ "$(path_file "$bond" "$1" inflight)" = "$2" ]; }
+inflight_is() { path_file_is "$bond" "$1" inflight "$2"; }
 
 # new_bond <arguments>: in place of the last one.
 new_bond() {
@@ -89,12 +89,18 @@ goes_over() {
 		"$(read_blocks "$bond" 4 && echo "$(($(of_ "$a" ios) + $(of_ "$b" ios))) $(of_ "$2" ios)")"
 }
 
-requeued() { echo $(($(path_file "$bond" "$a" requeued) + $(path_file "$bond" "$b" requeued))); }
-# What the miniport gave back without having carried it out.
-undone() {
-	local way what sum=0
-	for way in "$a" "$b"; do
-		for what in voided refused aborted; do sum=$((sum + $(of_ "$way" $what))); done
+# sum_up <file>...: sets SUM. Starts no process, and so may be asked often under load.
+sum_up() {
+	local file value
+	SUM=0
+	for file; do
+		read -r value <"$file" && SUM=$((SUM + value))
 	done
-	echo $sum
 }
+# What was sent again, and what the miniport gave back without having carried it out.
+sum_requeued() { sum_up "${SYS[$bond]}/paths"/{"${KNAME[$a]}","${KNAME[$b]}"}/requeued; }
+sum_undone() { sum_up "$D"/{"${KNAME[$a]}","${KNAME[$b]}"}/{voided,refused,aborted}; }
+sum_unsure() { sum_up "$D"/{"${KNAME[$a]}","${KNAME[$b]}"}/unsure; }
+requeued() { sum_requeued && echo "$SUM"; }
+undone() { sum_undone && echo "$SUM"; }
+unsure() { sum_unsure && echo "$SUM"; }

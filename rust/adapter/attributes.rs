@@ -7,11 +7,11 @@ use crate::{
     bond::errno,
     kapi::sysfs::{Attributes, Directory, File},
     policy::table::long_number,
+    sync::{Atomic, Relaxed},
 };
 use kernel::{
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
         Arc,
     },
 };

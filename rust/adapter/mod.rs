@@ -19,12 +19,12 @@ use crate::{
         netdev::{Name, NetDevice, Slot},
         percpu::{Here, PerCpu},
     },
+    sync::{Atomic, Flag, Full, Relaxed},
 };
 use kernel::{
     fmt, new_spinlock_irq,
     prelude::*,
     sync::{
-        atomic::{Atomic, AtomicFlag, Full, Relaxed},
         Arc, SpinLockIrq,
     },
 };
@@ -34,7 +34,7 @@ use kernel::{
 pub(crate) struct Adapter {
     netdev: Slot,
     /// What was last told of the link.
-    link: AtomicFlag,
+    link: Flag,
     /// How often the link was lost.
     failures: Atomic<u64>,
     /// What the adapter is called in hashes: its first name, for a change of name moves nothing.
@@ -43,7 +43,7 @@ pub(crate) struct Adapter {
     traffic: Counters,
     balance: PerCpu<Balance>,
     /// There is [`Inner::team`].
-    teamed: AtomicFlag,
+    teamed: Flag,
     /// Its part of what the team can carry, in permille.
     weight: Atomic<u32>,
     /// Bytes a second, as last measured, and as set; 0: unknown, not set.
@@ -81,12 +81,12 @@ impl Adapter {
         Arc::pin_init(
             pin_init!(Self {
                 netdev: Slot::new(),
-                link: AtomicFlag::new(false),
+                link: Flag::new(false),
                 failures: Atomic::new(0),
                 key: name,
                 traffic,
                 balance,
-                teamed: AtomicFlag::new(false),
+                teamed: Flag::new(false),
                 weight: Atomic::new(1),
                 speed: Atomic::new(0),
                 set_speed: Atomic::new(0),

@@ -9,12 +9,12 @@ use crate::kapi::{
     sysfs::{Directory, Kobject, Plain},
     workqueue::{enqueue_delayed, stop_delayed, OnQueue, OwnedQueue},
 };
+use crate::sync::{Atomic, Relaxed};
 use kernel::{
     impl_has_delayed_work, new_delayed_work, new_mutex,
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::{Atomic, Relaxed},
         Arc, Mutex,
     },
     time::msecs_to_jiffies,

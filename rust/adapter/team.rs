@@ -24,12 +24,12 @@ use crate::{
         speed::{self, Meter},
         table::MAX_PATHS,
     },
+    sync::{Atomic, Flag, Full, Relaxed},
 };
 use kernel::{
     impl_has_work, new_spinlock_irq, new_work,
     prelude::*,
     sync::{
-        atomic::{Atomic, AtomicFlag, Full, Relaxed},
         Arc, SpinLockIrq,
     },
     workqueue::{Work, WorkItem},
@@ -200,6 +200,10 @@ impl Team {
             for (member, weight) in self.members.iter().zip(weights) {
                 member.weight.store(*weight, Relaxed);
             }
+            drop(guard);
+            for member in &self.members {
+                member.each_path(|path| path.reweighed());
+            }
         }
     }
 }
@@ -215,7 +219,7 @@ impl WorkItem for Team {
 /// A bond's part in a team.
 pub(crate) struct Membership {
     team: Arc<Team>,
-    left: AtomicFlag,
+    left: Flag,
 }
 
 /// Why there can be no such team: an adapter is of another one already, that this one is not.
@@ -264,7 +268,7 @@ impl Membership {
     fn new(team: &Arc<Team>) -> Self {
         Self {
             team: team.clone(),
-            left: AtomicFlag::new(false),
+            left: Flag::new(false),
         }
     }
 

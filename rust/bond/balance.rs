@@ -4,10 +4,9 @@
 
 use super::{
     counters::{Counted, Timed},
-    works, Bond, Counters, Inner, Path,
+    works, Bond, Counters, Path,
 };
 use crate::{
-    adapter::Adapter,
     kapi::{
         block::is_plugged,
         dm::Owned,
@@ -17,7 +16,7 @@ use crate::{
         workqueue::{enqueue_delayed, rearm},
     },
     policy::{
-        choose::{self, Candidate, Least, Load, FEW},
+        choose::{self, Candidate, Least, FEW},
         hash::{Bid, Bidder},
         health::Why,
         limit::Answer,
@@ -25,11 +24,11 @@ use crate::{
         speed,
         table::{Dest, Policy, Time, MAX_PATHS},
     },
+    sync::{Atomic, Relaxed},
 };
 use kernel::{
     prelude::*,
     sync::{
-        atomic::{Atomic, Relaxed},
         Arc,
     },
     time::msecs_to_jiffies,
@@ -57,10 +56,11 @@ impl Shape {
 /// What is kept with an I/O that is out.
 #[derive(Clone, Copy)]
 pub(super) struct Dispatch {
+    /// The path that has it, or [`Self::NOWHERE`].
     path: u8,
-    io: Counted,
     /// It counts for its adapter too.
     teamed: bool,
+    io: Counted,
     /// The commands that the limit counts for it.
     commands: u32,
     /// The path's epoch when it was sent: if that has passed, the I/O was voided, and a success is
@@ -71,21 +71,49 @@ pub(super) struct Dispatch {
     pub(super) life: u32,
     /// When it was sent, in nanoseconds, if it is timed; else 0.
     sent_at: u64,
-    /// The bytes that were out then, on the path and over its adapter.
+    /// The bytes that were out then, on the path and over its adapter, if it is timed.
     out: u64,
     adapter_out: u64,
 }
 
 impl Dispatch {
-    pub(super) fn path(&self) -> usize {
-        self.path.into()
+    const NOWHERE: u8 = u8::MAX;
+
+    /// The path that has the I/O, if one has.
+    pub(super) fn path(&self) -> Option<usize> {
+        (self.path != Self::NOWHERE).then_some(self.path.into())
+    }
+
+    pub(super) fn io(&self) -> Counted {
+        self.io
+    }
+
+    /// It is back.
+    pub(super) fn end(&mut self) {
+        self.path = Self::NOWHERE;
+    }
+}
+
+impl Default for Dispatch {
+    fn default() -> Self {
+        Self {
+            path: Self::NOWHERE,
+            teamed: false,
+            io: Counted::default(),
+            commands: 0,
+            epoch: 0,
+            life: 0,
+            sent_at: 0,
+            out: 0,
+            adapter_out: 0,
+        }
     }
 }
 
 /// What becomes of an I/O that wants to be sent.
 pub(super) enum Sent {
-    /// It goes its way.
-    Via(Dispatch),
+    /// It goes to this path.
+    To(usize),
     /// No path is in use.
     NoPath,
     /// As many are out as may be.
@@ -96,31 +124,30 @@ pub(super) enum Sent {
 pub(super) struct View<'a> {
     bond: &'a Bond,
     pub(super) here: &'a Here,
-    /// A bit for each path that may be chosen.
-    pub(super) usable: u64,
     policy: Policy,
 }
 
 impl View<'_> {
-    /// Each path, and what is out on it; or over its adapter, by whichever bond, where it is the
-    /// adapters that balance. What counts is what was sent from here and from the CPUs near here,
-    /// if that is little; else from here alone, which is enough then.
+    /// Where it is counted what is out on a path; or over its adapter, by whichever bond, where it is
+    /// the adapters that balance.
+    fn counters(&self, number: usize) -> &Counters {
+        let path = &self.bond.paths[number];
+        match (self.policy, path.adapter()) {
+            (Policy::AdapterLoad, Some(adapter)) => adapter.traffic(),
+            _ => path.counters(),
+        }
+    }
+
+    /// What counts of each path is what was sent from here and from the CPUs near here, if that is
+    /// little from here; else from here alone, which is enough then.
     fn candidates(&self, writes: bool) -> impl Iterator<Item = Candidate> + '_ {
-        let here = self.here;
-        let counters = move |number: usize| {
-            let path = &self.bond.paths[number];
-            match (self.policy, path.adapter()) {
-                (Policy::AdapterLoad, Some(adapter)) => adapter.traffic(),
-                _ => path.counters(),
-            }
-        };
-        let own = (0..self.count()).map(|number| counters(number).out_here(here, writes));
-        let few = own.map(Load::commands).sum::<u64>() <= FEW;
+        let own = move |number| self.counters(number).out_here(self.here, writes);
+        let few = (0..self.count()).map(|number| own(number).commands()).sum::<u64>() <= FEW;
         (0..self.count()).map(move |number| Candidate {
             share: self.share(number),
             out: match few {
-                true => counters(number).out_near(here, writes),
-                false => counters(number).out_here(here, writes),
+                true => self.counters(number).out_near(self.here, writes),
+                false => own(number),
             },
         })
     }
@@ -145,10 +172,7 @@ impl Paths for View<'_> {
     }
 
     fn share(&self, number: usize) -> u32 {
-        match self.usable >> number & 1 {
-            0 => 0,
-            _ => self.bond.paths[number].share_under(self.policy),
-        }
+        self.bond.paths[number].share_in_force()
     }
 
     fn debt(&self, number: usize) -> &Atomic<i64> {
@@ -161,19 +185,18 @@ impl Paths for View<'_> {
 }
 
 impl Bond {
-    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its
-    /// path and counts it. Any context.
-    pub(super) fn send(this: &Arc<Self>, shape: Shape) -> Sent {
+    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its path
+    /// and counts it. Any context.
+    pub(super) fn send(this: &Arc<Self>, shape: Shape, dispatch: &mut Dispatch) -> Sent {
         let here = Here::new();
-        let bytes = shape.bytes;
-        let commands = bytes.div_ceil(this.command_bytes).max(1);
-        let mut answer = this.limit.ask(commands);
+        let commands = || shape.bytes.div_ceil(this.command_bytes).max(1);
+        let answer = this.limit.ask(commands);
         if answer == Answer::Wait {
             return Sent::Full;
         }
         let Some((number, epoch)) = Self::choose(this, &here, shape) else {
             if answer == Answer::Counted {
-                this.limit.returned(commands);
+                this.limit.returned(commands());
             }
             return Sent::NoPath;
         };
@@ -182,50 +205,50 @@ impl Bond {
         let io = Counted {
             cpu: here.cpu() as u16,
             writes: shape.writes,
-            bytes,
+            bytes: shape.bytes,
         };
-        if answer == Answer::Settle {
-            let _guard = this.inner.lock();
-            answer = this.limit.settle(commands, || this.out());
-            if answer == Answer::Wait {
-                return Sent::Full;
+        let answer = match answer {
+            Answer::Settle => {
+                // What is sent is on the path before the lock is given up: see `Limit::settle`.
+                let _guard = this.inner.lock();
+                let answer = this.limit.settle(commands(), || this.out());
+                if answer == Answer::Wait {
+                    return Sent::Full;
+                }
+                counters.sent(&here, io);
+                answer
             }
-            counters.sent(&here, io);
-        } else {
-            counters.sent(&here, io);
-        }
-        let mut dispatch = Dispatch {
-            path: number as u8,
-            io,
-            teamed: false,
-            commands: if answer == Answer::Counted {
-                commands
-            } else {
-                0
-            },
-            epoch,
-            life: path.life(),
-            sent_at: 0,
-            out: 0,
-            adapter_out: 0,
+            answer => {
+                counters.sent(&here, io);
+                answer
+            }
         };
+        dispatch.commands = match answer {
+            Answer::Counted => commands(),
+            _ => 0,
+        };
+        dispatch.path = number as u8;
+        dispatch.io = io;
+        dispatch.epoch = epoch;
+        dispatch.life = path.life();
+        dispatch.sent_at = 0;
         let adapter = path.adapter().filter(|adapter| adapter.is_teamed());
+        dispatch.teamed = adapter.is_some();
         if let Some(adapter) = adapter {
             adapter.traffic().sent(&here, io);
-            dispatch.teamed = true;
         }
-        if bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
+        if io.bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
             let bytes_out = |of: &Counters| of.out_of(io.writes).bytes();
             dispatch.sent_at = nanoseconds();
             dispatch.out = bytes_out(counters);
             dispatch.adapter_out = adapter.map_or(0, |adapter| bytes_out(adapter.traffic()));
         }
-        trace::choose(this.events.device(), path.dev(), bytes);
-        Sent::Via(dispatch)
+        trace::choose(this.events.device(), path.dev(), io.bytes);
+        Sent::To(number)
     }
 
-    /// Takes down that an I/O is back, and whether it had succeeded.
-    pub(super) fn returned(this: &Arc<Self>, dispatch: &Dispatch, success: bool) {
+    /// Takes down that an I/O is back from a path, and whether it had succeeded.
+    pub(super) fn returned(this: &Arc<Self>, path: &Path, dispatch: &Dispatch, success: bool) {
         if dispatch.commands > 0 {
             // In this order: see `Limit::settle`.
             this.limit.returned(dispatch.commands);
@@ -235,35 +258,22 @@ impl Bond {
             _ => 0,
         };
         let take = |counters: &Counters, out| {
-            let last = counters.returned(dispatch.io);
-            if success {
-                counters.succeeded(dispatch.io);
-            }
+            let last = counters.returned(dispatch.io, success);
             if now > 0 || last || !success {
                 let sent_at = dispatch.sent_at;
                 let timed = (now > 0).then_some((Timed { sent_at, out }, now));
                 counters.watch(dispatch.io, timed, last || !success);
             }
         };
-        take(this.paths[dispatch.path()].counters(), dispatch.out);
-        if let Some(traffic) = this.traffic_of(dispatch) {
-            take(traffic, dispatch.adapter_out);
+        take(path.counters(), dispatch.out);
+        if dispatch.teamed {
+            if let Some(adapter) = path.adapter() {
+                take(adapter.traffic(), dispatch.adapter_out);
+            }
         }
         if this.limit.is_crowded() {
             this.kick();
         }
-    }
-
-    /// The traffic of its adapter, if it was counted there.
-    fn traffic_of(&self, dispatch: &Dispatch) -> Option<&Counters> {
-        let adapter = self.paths[dispatch.path()].adapter();
-        adapter.filter(|_| dispatch.teamed).map(Adapter::traffic)
-    }
-
-    /// Takes down that it was not sent, so that its quota is not used: it comes again.
-    pub(super) fn refused(&self, dispatch: &Dispatch) {
-        let counters = self.paths[dispatch.path()].counters();
-        counters.refund(dispatch.io);
     }
 
     /// How many I/Os are out on all paths, and how many commands they need at most.
@@ -291,10 +301,24 @@ impl Bond {
             if !path.has_link() {
                 Self::fail(this, number, Why::Link);
             } else if this.is_usable(number) {
-                return Some((number, epoch));
+                let chosen = Some((number, epoch));
+                return match path.device().is_quiesced() {
+                    true => this.takes_io().or(chosen),
+                    false => chosen,
+                };
             }
         }
         None
+    }
+
+    /// Some path whose driver takes I/O, with its epoch, for when that of the chosen one does not:
+    /// one that makes a new session may keep what it is sent until it has that.
+    fn takes_io(&self) -> Option<(usize, u32)> {
+        self.paths.iter().find_map(|path| {
+            let epoch = path.epoch();
+            let takes = path.has_link() && !path.device().is_quiesced();
+            (takes && self.is_usable(path.number())).then(|| (path.number(), epoch))
+        })
     }
 
     /// Chooses a path that is in use, by the policy if no miniport has named one.
@@ -306,25 +330,18 @@ impl Bond {
         if policy == Policy::Primary {
             return self.carrier();
         }
-        let mut view = View {
+        let view = View {
             bond: self,
             here,
-            usable: self.usable.load(Relaxed),
             policy,
         };
-        let primary = match self.team.as_ref() {
-            Some(team) if policy.is_adapters() => team.receive(here),
-            _ => None,
-        };
-        let number = match primary.and_then(|_| self.offloaded(&view, shape)) {
+        if !policy.is_adapters() {
+            return self.pick_by_share(&view, shape);
+        }
+        let primary = self.team.as_ref().and_then(|team| team.receive(here));
+        let number = match primary.and_then(|_| self.offloaded(shape)) {
             Some(number) => number,
-            None => {
-                let won = view.usable & self.winners.load(Relaxed);
-                if policy == Policy::AdapterHash && won != 0 {
-                    view.usable = won;
-                }
-                self.pick_by_share(&view, shape)?
-            }
+            None => self.pick_by_share(&view, shape)?,
         };
         if let (Some(primary), Some(adapter)) = (primary, self.paths[number].adapter()) {
             if !core::ptr::eq(primary, adapter) {
@@ -335,9 +352,12 @@ impl Bond {
     }
 
     /// A path that is to be tried, if there is one: see [`Meter::is_to_be_tried`](speed::Meter).
-    fn take_one_to_try(&self, view: &View<'_>) -> Option<usize> {
+    fn take_one_to_try(&self) -> Option<usize> {
         let due = self.due.load(Relaxed);
-        let number = match due & view.usable {
+        if due == 0 {
+            return None;
+        }
+        let number = match due & self.usable.load(Relaxed) {
             0 => return None,
             some => some.trailing_zeros(),
         };
@@ -357,21 +377,14 @@ impl Bond {
         }
         let number = match view.policy {
             Policy::Dynamic | Policy::AdapterLoad => {
-                let candidates = view.candidates(shape.writes);
-                match (
-                    self.take_one_to_try(view),
-                    choose::least_loaded(candidates, shape.bytes),
-                ) {
-                    (Some(number), _) => number,
-                    (None, Least::Path(number)) => view.twin(number),
-                    (None, Least::AllIdle(fastest)) => {
-                        let view = View {
-                            usable: view.usable & fastest,
-                            ..*view
-                        };
-                        turn.next(&view, shape.bytes)?
-                    }
-                    (None, Least::None) => return None,
+                let least = || choose::least_loaded(view.candidates(shape.writes), shape.bytes);
+                match self.take_one_to_try() {
+                    Some(number) => number,
+                    None => match least() {
+                        Least::Path(number) => view.twin(number),
+                        Least::AllIdle(fastest) => turn.rotate(fastest)?,
+                        Least::None => return None,
+                    },
                 }
             }
             _ => turn.next(view, shape.bytes)?,
@@ -487,51 +500,66 @@ impl Bond {
             // Under another policy they count for nothing, and of a round that begins anew before
             // its end the last paths have had too little.
             if self.policy() == Policy::Dynamic {
-                self.shares_changed(&guard);
+                self.shares_changed();
             }
         }
     }
 
-    /// Lets all CPUs begin a new round, and the addresses be bid for again.
-    pub(super) fn shares_changed(&self, _locked: &Inner) {
+    /// Lets all CPUs begin a new round. To be called under the bond's lock only.
+    pub(super) fn shares_changed(&self) {
+        self.enforce();
         let next = self.version.load(Relaxed).wrapping_add(1);
         self.version.store(next, Relaxed);
-        self.auction();
     }
 
-    /// Finds out which paths win the addresses that they lead to. To be called under the bond's
-    /// lock only.
-    pub(super) fn auction(&self) {
-        let bid = |path: &Path| {
-            let (dest, adapter) = (path.dest()?, path.adapter()?);
-            let name = adapter.key().to_bytes();
-            let weight = path.share();
-            Some((dest, Bid::new(&dest, Bidder { name, weight })))
-        };
-        let mut winners = 0u64;
-        let mut best: [Option<(Dest, Bid)>; MAX_PATHS] = [None; MAX_PATHS];
-        if self.policy() != Policy::AdapterHash {
-            return self.winners.store(0, Relaxed);
+    /// The weights of the adapters have changed. Any context.
+    pub(crate) fn reweigh(&self) {
+        let _guard = self.inner.lock();
+        if self.policy() == Policy::AdapterLoad {
+            self.shares_changed();
         }
-        for (number, path) in self.paths.iter().enumerate() {
-            if self.is_usable(number) {
-                best[number] = bid(path);
+    }
+
+    /// Sets the shares that count now: after shares, policy or the paths in use have changed. To be
+    /// called under the bond's lock only.
+    pub(super) fn enforce(&self) {
+        let policy = self.policy();
+        let won = match policy {
+            Policy::AdapterHash => self.auction(),
+            _ => u64::MAX,
+        };
+        for path in &self.paths {
+            let number = path.number();
+            let counts = self.is_usable(number) && won >> number & 1 != 0;
+            path.set_share_in_force(if counts { path.share_under(policy) } else { 0 });
+        }
+    }
+
+    /// Which paths in use win the addresses that they lead to: a bit for each. A path without address
+    /// or adapter is alone with its own.
+    fn auction(&self) -> u64 {
+        let mut bids: [Option<(Dest, Bid)>; MAX_PATHS] = [None; MAX_PATHS];
+        for path in self.paths.iter().filter(|path| self.is_usable(path.number())) {
+            if let (Some(dest), Some(adapter)) = (path.dest(), path.adapter()) {
+                let name = adapter.key().to_bytes();
+                let weight = path.share();
+                bids[path.number()] = Some((dest, Bid::new(&dest, Bidder { name, weight })));
             }
         }
-        for (number, own) in best.iter().enumerate() {
-            let Some((dest, own)) = own else { continue };
-            let beaten = best.iter().enumerate().any(|(other, rival)| match rival {
-                Some((same, rival)) if same == dest && other != number => {
-                    // Of two equal bids the first one counts.
-                    rival.beats(*own) || (other < number && !own.beats(*rival))
+        let is_beaten = |number: usize| {
+            let Some((dest, own)) = bids[number] else {
+                return false;
+            };
+            bids.iter().enumerate().any(|(other, rival)| match rival {
+                // Of two equal bids the first one counts.
+                Some((same, rival)) if *same == dest && other != number => {
+                    rival.beats(own) || (other < number && !own.beats(*rival))
                 }
                 _ => false,
-            });
-            if !beaten {
-                winners |= 1 << number;
-            }
-        }
-        self.winners.store(winners, Relaxed);
+            })
+        };
+        let winners = (0..self.paths.len()).filter(|&number| !is_beaten(number));
+        winners.fold(0, |mask, number| mask | 1 << number)
     }
 }
 

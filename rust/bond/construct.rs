@@ -27,12 +27,12 @@ use crate::{
         speed::Meter,
         table::{Fault, Head, PathLine, Reader, MAX_PATHS},
     },
+    sync::{Atomic, Flag},
 };
 use kernel::{
     fmt, new_delayed_work, new_mutex, new_spinlock_irq, new_work,
     prelude::*,
     sync::{
-        atomic::{Atomic, AtomicFlag},
         Arc, SetOnce,
     },
     time::Instant,
@@ -133,11 +133,10 @@ impl Bond {
                 due: Atomic::new(0),
                 limit: Limit::new(head.features.max_commands()),
                 team: SetOnce::new(),
-                winners: Atomic::new(0),
                 offload: rcu::Slot::new(),
                 chooser <- new_mutex!(true, "Bond::chooser"),
                 command_bytes: command_bytes.unwrap_or(0).max(1),
-                holding: AtomicFlag::new(false),
+                holding: Flag::new(false),
                 looked: Atomic::new(0),
                 inner <- new_spinlock_irq!(inner, "Bond::inner"),
                 tree <- new_mutex!(None, "Bond::tree"),
@@ -152,6 +151,9 @@ impl Bond {
             }),
             GFP_KERNEL,
         )?;
+        let guard = bond.inner.lock();
+        bond.shares_changed();
+        drop(guard);
         for path in &bond.paths {
             if let Err(error) = Path::begin(path, &bond) {
                 Self::end(&bond);

@@ -177,7 +177,7 @@ impl Bond {
             set.map_err(|fault| errno(&fault))?;
         }
         self.policy.store(policy as u32, Relaxed);
-        self.shares_changed(&inner);
+        self.shares_changed();
         self.prefer_none();
         Ok(())
     }
@@ -213,14 +213,14 @@ impl Bond {
         if !matches!(self.policy(), Policy::Static | Policy::AdapterHash) {
             return Err(EINVAL);
         }
-        let inner = self.inner.lock();
+        let _guard = self.inner.lock();
         let mut shares = [0; MAX_PATHS];
         let shares = self.shares(&mut shares);
         share::set(shares, path, share).map_err(|_| ERANGE)?;
         for (path, share) in self.paths.iter().zip(shares) {
             path.set_share(*share);
         }
-        self.shares_changed(&inner);
+        self.shares_changed();
         self.prefer_none();
         Ok(())
     }
@@ -250,8 +250,7 @@ impl Bond {
                 share::in_use(shares, |number| self.is_usable(number));
             }
             Policy::AdapterHash => {
-                let won = self.winners.load(Relaxed);
-                share::in_use(shares, |number| won >> number & 1 != 0);
+                share::in_use(shares, |number| self.paths[number].share_in_force() > 0);
             }
             Policy::Primary => {
                 let carrier = self.carrier();

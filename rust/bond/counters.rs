@@ -5,10 +5,11 @@
 use crate::{
     kapi::percpu::{Here, PerCpu},
     policy::choose::Load,
+    sync::{Atomic, Full, Relaxed},
 };
 use kernel::{
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed},
+    
 };
 
 /// A path's part on one CPU. It has a cache line of its own.
@@ -65,7 +66,7 @@ impl Watch {
 }
 
 /// An I/O as it is counted, by what it was sent over.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Counted {
     /// The CPU that sent it.
     pub(super) cpu: u16,
@@ -119,21 +120,17 @@ impl Counters {
     }
 
     /// It came back, wherever. Says whether its CPU has nothing more out in its direction.
-    pub(super) fn returned(&self, io: Counted) -> bool {
+    pub(super) fn returned(&self, io: Counted, success: bool) -> bool {
         let Some(lane) = self.lanes.of(io.cpu.into()) else {
             return false;
         };
-        let load = Load::of(io.bytes).0;
-        // Whoever looks next whether somebody waits is to be after this: see `Limit::crowd`.
-        lane.out[usize::from(io.writes)].fetch_sub(load, Full) == load
-    }
-
-    /// It had succeeded.
-    pub(super) fn succeeded(&self, io: Counted) {
-        if let Some(lane) = self.lanes.of(io.cpu.into()) {
+        if success {
             lane.ios.add(1u64, Relaxed);
             lane.bytes[usize::from(io.writes)].add(u64::from(io.bytes), Relaxed);
         }
+        let load = Load::of(io.bytes).0;
+        // Whoever looks next whether somebody waits is to be after this: see `Limit::crowd`.
+        lane.out[usize::from(io.writes)].fetch_sub(load, Full) == load
     }
 
     /// It was refused on the way: its bytes count for no quota.
@@ -153,8 +150,8 @@ impl Counters {
         due
     }
 
-    /// An I/O came back, after [`Self::succeeded`] if it had, `now` if it was timed: then its time
-    /// counts. `last`: its CPU has nothing more out.
+    /// An I/O came back, after [`Self::returned`], `now` if it was timed and had succeeded: then its
+    /// time counts. `last`: its CPU has nothing more out.
     ///
     /// While a CPU always has something out, the path is never idle: then what it has moved from
     /// the end of one timed command to that of the next, over the time between, is its speed. Where
@@ -226,9 +223,12 @@ impl Counters {
     /// What is out of this CPU and its neighbours, of reads or of writes.
     pub(super) fn out_near(&self, here: &Here, writes: bool) -> Load {
         let near = self.lanes.near(here.cpu());
-        Load(near.fold(0, |sum, lane| {
-            sum.wrapping_add(lane.out[usize::from(writes)].load(Relaxed))
-        }))
+        let way = usize::from(writes);
+        let mut sum = 0u64;
+        for lane in near {
+            sum = sum.wrapping_add(lane.out[way].load(Relaxed));
+        }
+        Load(sum)
     }
 
     /// What is out of this CPU, of reads or of writes.

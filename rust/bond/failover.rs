@@ -70,7 +70,7 @@ impl Bond {
             State::Active => this.usable.store(usable | bit, Relaxed),
             _ => this.usable.store(usable & !bit, Relaxed),
         }
-        this.auction();
+        this.shares_changed();
         match change {
             Change::Lost => {
                 if health.last_failure().is_some_and(Why::is_fault) {

@@ -27,8 +27,8 @@ const BUSY_MS: u32 = 10;
 /// What is kept with an I/O.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Trip {
-    /// If it is out on a path.
-    dispatch: Option<Dispatch>,
+    /// Where it is out.
+    dispatch: Dispatch,
     /// How often it came back with an error that may be its own.
     tries: u16,
     /// How often it came back for want of something.
@@ -91,11 +91,8 @@ impl Bond {
             Self::wait_for_room(this, bio);
             return mapped;
         }
-        match Self::send(this, Shape::of(&bio)) {
-            Sent::Via(dispatch) => {
-                bio.data().dispatch = Some(dispatch);
-                return bio.remap(dispatch.path());
-            }
+        match Self::send(this, Shape::of(&bio), &mut bio.data().dispatch) {
+            Sent::To(number) => return bio.remap(number),
             Sent::Full => {
                 let (bio, mapped) = bio.take();
                 Self::wait_for_room(this, bio);
@@ -122,10 +119,9 @@ impl Bond {
             inner.hold(this, bio, since);
             return Ok(());
         }
-        match Self::send(this, Shape::of(&bio)) {
-            Sent::Via(dispatch) => {
-                bio.data().dispatch = Some(dispatch);
-                bio.submit(dispatch.path());
+        match Self::send(this, Shape::of(&bio), &mut bio.data().dispatch) {
+            Sent::To(number) => {
+                bio.submit(number);
                 return Ok(());
             }
             Sent::Full => return Err(bio),
@@ -150,15 +146,17 @@ impl Bond {
     pub(super) fn finish_io<'a>(this: &Arc<Self>, mut bio: Completed<'a, Self>) -> Ended<'a> {
         let status = bio.status();
         // One that no path has was ended here.
-        let Some(dispatch) = bio.data().dispatch.take() else {
+        let dispatch = &mut bio.data().dispatch;
+        let Some(number) = dispatch.path() else {
             return bio.done(status);
         };
-        let number = dispatch.path();
         let path = &this.paths[number];
         let counters = path.counters();
         let verdict = failure::judge(status.code());
         let voided = dispatch.epoch != path.epoch();
-        Self::returned(this, &dispatch, verdict == Verdict::Success && !voided);
+        Self::returned(this, path, dispatch, verdict == Verdict::Success && !voided);
+        let life = dispatch.life;
+        dispatch.end();
         match verdict {
             // Its driver had only emptied its queue.
             Verdict::Success if voided => {}
@@ -167,14 +165,14 @@ impl Bond {
                 if failure::is_word_of_lu(status.code()) {
                     counters.answered();
                 } else {
-                    this.refused(&dispatch);
+                    counters.refund(bio.data().dispatch.io());
                 }
                 return bio.done(status);
             }
             Verdict::Busy => bio.data().waits += 1,
             Verdict::Path => {
                 counters.failed();
-                if dispatch.life == path.life() {
+                if life == path.life() {
                     bio.data().tries += u16::from(path.has_link());
                     Self::fail(this, number, Why::Io(status.code()));
                 }

@@ -70,12 +70,12 @@ use crate::{
         speed::Meter,
         table::{Features, Policy},
     },
+    sync::{Atomic, Flag, Relaxed},
 };
 use kernel::{
     fmt, impl_has_delayed_work, impl_has_work,
     prelude::*,
     sync::{
-        atomic::{Atomic, AtomicFlag, Relaxed},
         Arc, Mutex, SetOnce, SpinLockIrq,
     },
     time::{Instant, Monotonic},
@@ -126,10 +126,6 @@ pub(crate) struct Bond {
     limit: Limit,
     /// Where the adapters balance, or did: those that do.
     team: SetOnce<Membership>,
-    /// A bit for each path that has won the address that it leads to: see
-    /// [`hash`](crate::policy::hash).
-    winners: Atomic<u64>,
-    /// How the primary adapter itself chooses, if it does. Written under `chooser`.
     offload: rcu::Slot<KBox<Offload>>,
     /// Whether there may be one.
     #[pin]
@@ -137,7 +133,7 @@ pub(crate) struct Bond {
     /// The most bytes that all paths' queues send as one command.
     command_bytes: u32,
     /// There is something in [`Inner::held`].
-    holding: AtomicFlag,
+    holding: Flag,
     /// When it was looked last which paths are silent.
     looked: Atomic<u64>,
     #[pin]

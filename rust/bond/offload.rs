@@ -2,10 +2,7 @@
 
 //! Adapters that balance: how a bond joins their team, and how one that can choose by itself does.
 
-use super::{
-    balance::{Shape, View},
-    Bond, Path,
-};
+use super::{balance::Shape, Bond, Path};
 use crate::{
     adapter::{Adapter, Membership, Overlap},
     kapi::{miniport::Offload, netdev::Name},
@@ -92,8 +89,8 @@ impl Bond {
             // Another thread may have done the same; then this one leaves again.
             self.team.populate(team);
         }
-        let inner = self.inner.lock();
-        self.shares_changed(&inner);
+        let _guard = self.inner.lock();
+        self.shares_changed();
         Ok(())
     }
 
@@ -104,10 +101,11 @@ impl Bond {
     }
 
     /// The path that the primary adapter itself chooses, if it does.
-    pub(super) fn offloaded(&self, view: &View<'_>, shape: Shape) -> Option<usize> {
+    pub(super) fn offloaded(&self, shape: Shape) -> Option<usize> {
+        let usable = self.usable.load(Relaxed);
         self.offload.with(|offload| {
-            let number = offload?.choose(view.usable, shape.bytes, shape.writes)?;
-            (view.usable >> number & 1 != 0).then_some(number)
+            let number = offload?.choose(usable, shape.bytes, shape.writes)?;
+            (usable >> number & 1 != 0).then_some(number)
         })
     }
 
@@ -174,6 +172,13 @@ impl Path {
     pub(crate) fn learn_who_chooses(&self) {
         if let Some(bond) = self.bond() {
             bond.learn_who_chooses();
+        }
+    }
+
+    /// The weights of the adapters have changed. Any context.
+    pub(crate) fn reweighed(&self) {
+        if let Some(bond) = self.bond() {
+            bond.reweigh();
         }
     }
 

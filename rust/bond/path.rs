@@ -20,13 +20,13 @@ use crate::{
         share,
         table::{Dest, Policy, Time},
     },
+    sync::{Acquire, Atomic, Flag, Full, Relaxed},
 };
 use kernel::{
     impl_has_delayed_work, new_delayed_work, new_mutex, new_spinlock_irq,
     prelude::*,
     str::CString,
     sync::{
-        atomic::{Acquire, Atomic, AtomicFlag, Full, Relaxed},
         Arc, Mutex, SetOnce, SpinLockIrq,
     },
     time::{delay::fsleep, msecs_to_jiffies, Delta},
@@ -42,6 +42,8 @@ pub(crate) struct Path {
     name: CString,
     /// As the table line names them, or else as a miniport does.
     adapter: SetOnce<Lease>,
+    /// There may be one: cheaper to ask.
+    has_adapter: Flag,
     dest: SetOnce<Dest>,
     claim: Claim,
     /// A [`State`]: what the bond's lock guards, to be read without it.
@@ -50,6 +52,8 @@ pub(crate) struct Path {
     /// was measured. Written under the bond's lock.
     share: Atomic<u32>,
     measured_share: Atomic<u32>,
+    /// The share that counts now, 0 if the path is not to be used. Written under the bond's lock.
+    share_in_force: Atomic<u32>,
     counters: Counters,
     /// How often what was out on the path was voided: see [`Trip`](super::io::Trip).
     epoch: Atomic<u32>,
@@ -58,17 +62,17 @@ pub(crate) struct Path {
     /// Tells the miniport that is bound from others: its `Port::id`, or 0.
     pub(super) port: Atomic<usize>,
     /// What the path's miniport said last of the adapter was that it failed.
-    pub(super) spoke: AtomicFlag,
+    pub(super) spoke: Flag,
     /// The miniport is to be asked for what is pending whatever the link.
-    pub(super) abort_told: AtomicFlag,
+    pub(super) abort_told: Flag,
     /// The miniport has taken it that its adapter is the primary one.
-    pub(super) told_primary: AtomicFlag,
+    pub(super) told_primary: Flag,
     /// The link was lost for so long that the session over it is not to be relied on.
-    harmed: AtomicFlag,
+    harmed: Flag,
     /// It is to be probed though it is in use.
-    doubted: AtomicFlag,
+    doubted: Flag,
     /// A probe is out.
-    probed: AtomicFlag,
+    probed: Flag,
     /// The bond, from its birth to its end.
     #[pin]
     bond: SpinLockIrq<Option<Arc<Bond>>>,
@@ -127,21 +131,23 @@ impl Path {
                 device,
                 name,
                 adapter: SetOnce::new(),
+                has_adapter: Flag::new(false),
                 dest: SetOnce::new(),
                 claim,
                 state: Atomic::new(State::Active as u32),
                 share: Atomic::new(0),
                 measured_share: Atomic::new(0),
+                share_in_force: Atomic::new(0),
                 counters,
                 epoch: Atomic::new(0),
                 life: Atomic::new(0),
                 port: Atomic::new(0),
-                spoke: AtomicFlag::new(false),
-                abort_told: AtomicFlag::new(false),
-                told_primary: AtomicFlag::new(false),
-                harmed: AtomicFlag::new(false),
-                doubted: AtomicFlag::new(false),
-                probed: AtomicFlag::new(false),
+                spoke: Flag::new(false),
+                abort_told: Flag::new(false),
+                told_primary: Flag::new(false),
+                harmed: Flag::new(false),
+                doubted: Flag::new(false),
+                probed: Flag::new(false),
                 bond <- new_spinlock_irq!(None, "Path::bond"),
                 probe <- new_mutex!(probe, "Path::probe"),
                 binding <- new_mutex!(None, "Path::binding"),
@@ -151,6 +157,7 @@ impl Path {
             GFP_KERNEL,
         )?;
         if let Some(adapter) = adapter {
+            path.has_adapter.store(true, Relaxed);
             path.adapter.populate(adapter);
         }
         if let Some(dest) = dest {
@@ -176,7 +183,10 @@ impl Path {
     }
 
     pub(super) fn adapter(&self) -> Option<&Adapter> {
-        self.adapter.as_ref().map(core::ops::Deref::deref)
+        match self.has_adapter.load(Relaxed) {
+            true => self.adapter.as_ref().map(core::ops::Deref::deref),
+            false => None,
+        }
     }
 
     /// The adapter, to be kept.
@@ -197,6 +207,7 @@ impl Path {
             return Ok(());
         };
         adapter.join(this)?;
+        this.has_adapter.store(true, Relaxed);
         if !this.adapter.populate(adapter) {
             return Ok(());
         }
@@ -271,6 +282,16 @@ impl Path {
     /// To be called under the bond's lock only.
     pub(super) fn set_measured_share(&self, share: u32) {
         self.measured_share.store(share, Relaxed);
+    }
+
+    /// The share that counts now, 0 if the path is not to be used. Any context.
+    pub(super) fn share_in_force(&self) -> u32 {
+        self.share_in_force.load(Relaxed)
+    }
+
+    /// To be called under the bond's lock only.
+    pub(super) fn set_share_in_force(&self, share: u32) {
+        self.share_in_force.store(share, Relaxed);
     }
 
     pub(super) fn is_in_use(&self) -> bool {

@@ -155,6 +155,18 @@ impl BlockDevice {
         unsafe { bindings::dm_bond_bdev_done(self.bdev.as_ptr()) }
     }
 
+    /// Whether the device's driver takes nothing at the moment: what is sent waits until it does
+    /// again, and nobody can call it back. Any context.
+    pub(crate) fn is_quiesced(&self) -> bool {
+        // SAFETY: Valid by the type invariant, and so is the queue of an open device; the flags are
+        // read whole, as C does.
+        let flags = unsafe {
+            let queue = (*self.bdev.as_ptr()).bd_queue;
+            (&raw const (*queue).queue_flags).read_volatile()
+        };
+        flags & (1 << bindings::QUEUE_FLAG_QUIESCED) != 0
+    }
+
     /// How the device's LU names itself, where its driver can tell. May sleep.
     pub(crate) fn unique_id(&self) -> Option<UniqueId> {
         // SAFETY: Valid by the type invariant; set before a device can be opened.

@@ -4,6 +4,7 @@
 //!
 //! | module | C header |
 //! |---|---|
+//! | [`atomic`] | `include/asm-generic/rwonce.h` |
 //! | [`bio`] | `include/linux/bio.h` |
 //! | [`block`] | `include/linux/blkdev.h` |
 //! | [`dm`] | `include/linux/device-mapper.h` |
@@ -19,6 +20,7 @@
 //! | [`trace`] | `include/linux/tracepoint.h`, `rust/trace.h` |
 //! | [`workqueue`] | `include/linux/workqueue.h` |
 
+pub(crate) mod atomic;
 pub(crate) mod bio;
 pub(crate) mod block;
 pub(crate) mod dm;

@@ -116,11 +116,9 @@ impl<T: Sync + 'static> PerCpu<T> {
 
     /// The values of all CPUs. Any context.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let slots = self.slots.iter().flatten();
         // SAFETY: Initialised by the type invariant, and valid as long as `self`.
-        self.slots
-            .iter()
-            .flatten()
-            .map(|slot| unsafe { slot.as_ref() })
+        slots.map(|slot| unsafe { slot.as_ref() })
     }
 }
 

@@ -9,8 +9,8 @@ use crate::bindings;
 
 /// Ticks, of some milliseconds each: cheap to read. Any context.
 pub(crate) fn jiffies() -> u64 {
-    // SAFETY: Reads a counter that is always there.
-    unsafe { bindings::dm_bond_jiffies() as u64 }
+    // SAFETY: A word that is always there, read whole, as C does.
+    unsafe { (&raw const bindings::jiffies).read_volatile() as u64 }
 }
 
 /// Nanoseconds on a clock that does not go back; never 0. Any context.

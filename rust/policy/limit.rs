@@ -72,11 +72,12 @@ impl Limit {
 
     /// Asks to send an I/O that needs so many commands. One that needs more than the limit has to
     /// be alone.
-    pub(crate) fn ask(&self, needs: u32) -> Answer {
+    pub(crate) fn ask(&self, needs: impl FnOnce() -> u32) -> Answer {
         let most = self.most.load(Acquire);
         if most == 0 {
             return Answer::Free;
         }
+        let needs = needs();
         if self.settling.load(Relaxed) != 0 {
             return Answer::Settle;
         }

@@ -20,7 +20,7 @@
 //! path that happened to get longer I/O would get more of them too. So the path with the least
 //! share gets one I/O in its turn, or none now and then: no finer division is possible, and a
 //! coarser one would leave paths idle. The mean and the least share are looked at when a round
-//! begins.
+//! begins, if the mean has changed by more than a quarter, or shares or paths have.
 
 use crate::sync::{Atomic, Relaxed};
 
@@ -33,7 +33,7 @@ pub(crate) trait Paths {
     /// The bytes that this CPU has sent down it beyond its quotas, below zero; above it, those that
     /// came back unsent. That is kept with the path, to be changed by whoever gets them.
     fn debt(&self, number: usize) -> &Atomic<i64>;
-    /// Changes when shares were changed: then a new round begins.
+    /// Changes when shares were changed, or paths came or went: then a new round begins.
     fn version(&self) -> u32;
 }
 
@@ -47,6 +47,8 @@ pub(crate) struct Turn {
     version: Atomic<u32>,
     /// The mean length of the I/O sent, times 2^[`Self::MEAN_SHIFT`].
     mean: Atomic<u32>,
+    /// What it was when the unit was found; 0: find it anew.
+    round_mean: Atomic<u32>,
     /// What was sent last: see [`Turn::follow`].
     last: Atomic<u32>,
     run: Atomic<u32>,
@@ -67,6 +69,7 @@ impl Turn {
             unit: Atomic::new(1),
             version: Atomic::new(0),
             mean: Atomic::new(4096 << Self::MEAN_SHIFT),
+            round_mean: Atomic::new(0),
             last: Atomic::new(0),
             run: Atomic::new(0),
             end: Atomic::new(u64::MAX),
@@ -101,6 +104,7 @@ impl Turn {
     /// Begins anew, as shares have changed.
     fn restart(&self, paths: &impl Paths) {
         self.version.store(paths.version(), Relaxed);
+        self.round_mean.store(0, Relaxed);
         for number in 0..paths.count() {
             paths.debt(number).store(0, Relaxed);
         }
@@ -146,11 +150,18 @@ impl Turn {
             .map(|number| (number, 1))
     }
 
+    /// Looks at the mean and the least share, if the mean has changed by more than a quarter.
     fn begin_round(&self, paths: &impl Paths) {
+        let mean = self.mean.load(Relaxed);
+        let before = self.round_mean.load(Relaxed);
+        if mean.abs_diff(before) <= before / 4 {
+            return;
+        }
+        self.round_mean.store(mean, Relaxed);
         let shares = (0..paths.count()).map(|number| paths.share(number));
         let least = shares.filter(|&share| share > 0).min().unwrap_or(1);
-        let mean = self.mean.load(Relaxed) >> Self::MEAN_SHIFT;
-        self.unit.store(unit(mean, least), Relaxed);
+        self.unit
+            .store(unit(mean >> Self::MEAN_SHIFT, least), Relaxed);
     }
 
     /// The path that an I/O is to follow the last one of this CPU down, so that the path's queue
@@ -182,6 +193,14 @@ impl Turn {
     /// The path that an I/O which followed none went to.
     pub(crate) fn went(&self, number: usize) {
         self.last.store(number as u32, Relaxed);
+    }
+
+    /// Of the paths that have a bit here, the next one after the last.
+    pub(crate) fn rotate(&self, among: u64) -> Option<usize> {
+        let last = self.last.load(Relaxed) & 63;
+        let later = among & (u64::MAX << last << 1);
+        let next = if later != 0 { later } else { among };
+        (next != 0).then(|| next.trailing_zeros() as usize)
     }
 
     /// Takes the bytes of an I/O that followed another off its path's quota.

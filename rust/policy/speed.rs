@@ -99,15 +99,15 @@ pub(crate) fn follow(meters: &[Meter], shares: &mut [u32]) -> bool {
     if fastest == 0 {
         return false;
     }
-    let mean = known().fold(0, |sum, speed| sum + speed / count);
+    let mean = known().filter_map(|speed| speed.checked_div(count)).sum();
     let mut wanted = [0; super::table::MAX_PATHS];
     let wanted = &mut wanted[..shares.len()];
     for (wanted, meter) in wanted.iter_mut().zip(meters) {
         let speed = meter.speed().unwrap_or(mean);
         // In parts of the fastest: both fit, and the quotient is 1 to 1000.
         let shift = (u64::BITS - fastest.leading_zeros()).saturating_sub(50);
-        let part = (speed >> shift) * u64::from(WHOLE) / (fastest >> shift);
-        *wanted = (part as u32).clamp(1, WHOLE);
+        let part = ((speed >> shift) * u64::from(WHOLE)).checked_div(fastest >> shift);
+        *wanted = (part.unwrap_or(0) as u32).clamp(1, WHOLE);
     }
     share::scale(wanted, WHOLE);
     let far = |(&share, &wanted): (&u32, &u32)| share.abs_diff(wanted) > share.max(wanted) / 16 + 8;

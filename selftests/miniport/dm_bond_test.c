@@ -19,6 +19,7 @@
  * <device>/twice	say so on two CPUs at once
  * <device>/storm	say by turns that the path failed and works again, from a timer's hard
  *			interrupt, every so many microseconds; 0 to stop
+ * <device>/quiesced	(written) have the queue look like that of a driver that takes nothing
  * <device>/busy	how often abort is to say -EBUSY first
  * <device>/bind_error	an errno to refuse to bind with
  * <device>/bind_word	say first that the path failed
@@ -639,6 +640,18 @@ static int release_set(void *data, u64 value)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(release_fops, NULL, release_set, "%llu\n");
 
+static int quiesced_set(void *data, u64 value)
+{
+	struct test_device *dev = data;
+
+	if (value)
+		blk_queue_flag_set(QUEUE_FLAG_QUIESCED, dev->disk->queue);
+	else
+		blk_queue_flag_clear(QUEUE_FLAG_QUIESCED, dev->disk->queue);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(quiesced_fops, NULL, quiesced_set, "%llu\n");
+
 static int storm_set(void *data, u64 us)
 {
 	struct test_device *dev = data;
@@ -673,6 +686,7 @@ static void add_files(struct test_device *dev)
 	debugfs_create_file("release", 0200, dir, dev, &release_fops);
 	debugfs_create_file("fail", 0200, dir, dev, &fail_fops);
 	debugfs_create_file("restore", 0200, dir, dev, &restore_fops);
+	debugfs_create_file("quiesced", 0200, dir, dev, &quiesced_fops);
 	debugfs_create_file("storm", 0200, dir, dev, &storm_fops);
 	debugfs_create_bool("from_irq", 0600, dir, &dev->from_irq);
 	debugfs_create_bool("twice", 0600, dir, &dev->twice);

@@ -26,13 +26,12 @@ pub(super) struct PerBio<T: Target> {
 ///
 /// # Invariants
 ///
-/// The bio is a device-mapper clone made for a target of type `T`, its per-bio data is initialised,
-/// the target's destructor was not called yet (it is not, while a bio is outstanding), and nobody
-/// else uses the bio.
-#[repr(transparent)]
+/// The bio is a device-mapper clone made for a target of type `T`, `per_bio` is its per-bio data and
+/// initialised, the target's destructor was not called yet (it is not, while a bio is outstanding),
+/// and nobody else uses the bio.
 pub(crate) struct Owned<T: Target> {
     bio: NonNull<bindings::bio>,
-    _target: PhantomData<fn() -> T>,
+    per_bio: NonNull<PerBio<T>>,
 }
 
 // SAFETY: A bio belongs to no thread, and its data are `Send`.
@@ -48,7 +47,22 @@ impl<T: Target> Owned<T> {
         // INVARIANT: By this function's contract.
         Self {
             bio,
-            _target: PhantomData,
+            // SAFETY: The bio is a clone that has per-bio data of this size.
+            per_bio: unsafe { Self::per_bio_of(bio) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The bio is a device-mapper clone made for a target of type `T`.
+    unsafe fn per_bio_of(bio: NonNull<bindings::bio>) -> NonNull<PerBio<T>> {
+        // SAFETY: The data are at a fixed place before the bio, so the address is not null.
+        unsafe {
+            NonNull::new_unchecked(bindings::dm_per_bio_data(
+                bio.as_ptr(),
+                size_of::<PerBio<T>>(),
+            ))
+            .cast()
         }
     }
 
@@ -57,32 +71,21 @@ impl<T: Target> Owned<T> {
         ManuallyDrop::new(self).bio
     }
 
-    fn per_bio(&self) -> NonNull<PerBio<T>> {
-        // SAFETY: The bio is a clone whose per-bio data are of this size, by the type invariant.
-        unsafe {
-            NonNull::new_unchecked(bindings::dm_per_bio_data(
-                self.bio.as_ptr(),
-                size_of::<PerBio<T>>(),
-            ))
-            .cast()
-        }
-    }
-
     /// What the target keeps with the bio.
     pub(crate) fn data(&mut self) -> &mut T::BioData {
         // SAFETY: Initialised by the type invariant, and borrowed no longer than `self` is.
-        unsafe { &mut (*self.per_bio().as_ptr()).data }
+        unsafe { &mut (*self.per_bio.as_ptr()).data }
     }
 
     /// The same, to look at.
     pub(crate) fn peek(&self) -> &T::BioData {
         // SAFETY: Initialised by the type invariant, and borrowed no longer than `self` is.
-        unsafe { &(*self.per_bio().as_ptr()).data }
+        unsafe { &(*self.per_bio.as_ptr()).data }
     }
 
     fn record(&self) -> &Record {
         // SAFETY: Initialised by the type invariant, and borrowed no longer than `self` is.
-        unsafe { &(*self.per_bio().as_ptr()).record }
+        unsafe { &(*self.per_bio.as_ptr()).record }
     }
 
     /// The bytes of data that the bio moves: none for a flush or a discard.
@@ -108,7 +111,7 @@ impl<T: Target> Owned<T> {
 
     fn target(&self) -> &Private<T> {
         // SAFETY: The per-bio data are initialised, and the target is valid, by the type invariant.
-        unsafe { (*self.per_bio().as_ptr()).target.as_ref() }
+        unsafe { (*self.per_bio.as_ptr()).target.as_ref() }
     }
 
     /// Whether device mapper takes bios back now: see [`Incoming::push_back`]. Any context.
@@ -124,7 +127,7 @@ impl<T: Target> Owned<T> {
         let Some((device, failfast)) = self.device(number) else {
             return self.complete(Status::IOERR);
         };
-        let per_bio = self.per_bio();
+        let per_bio = self.per_bio;
         let bio = self.into_raw().as_ptr();
         // SAFETY: The bio was ours and is passed on by this. The device is the target's own, and
         // outlives its bios.
@@ -138,7 +141,7 @@ impl<T: Target> Owned<T> {
 
     /// Completes the bio. [`Target::end_io`] is called for it once more. Any context.
     pub(crate) fn complete(self, status: Status) {
-        let per_bio = self.per_bio();
+        let per_bio = self.per_bio;
         let bio = self.into_raw().as_ptr();
         // SAFETY: The bio was ours and is passed on by this.
         unsafe {
@@ -189,21 +192,20 @@ impl<'a, T: Target> Incoming<'a, T> {
     /// `bio` is a clone made for the target, `target` its private data, and the caller gives it up,
     /// but for what the returned [`Mapped`] tells it to do.
     pub(super) unsafe fn new(bio: NonNull<bindings::bio>, target: NonNull<Private<T>>) -> Self {
-        // SAFETY: The clone has per-bio data of this size; nothing in them is valid yet, so they
-        // are only written.
-        unsafe {
-            bindings::dm_per_bio_data(bio.as_ptr(), size_of::<PerBio<T>>())
-                .cast::<PerBio<T>>()
-                .write(PerBio {
-                    target,
-                    record: Record::of(bio.as_ptr()),
-                    data: T::BioData::default(),
-                });
-        }
-        // SAFETY: The invariants hold: see this function's contract and the write above.
-        let bio = unsafe { Owned::from_raw(bio) };
+        // SAFETY: The clone is one for this target; nothing in its data is valid yet, so they are
+        // only written.
+        let per_bio = unsafe {
+            let per_bio = Owned::per_bio_of(bio);
+            per_bio.write(PerBio {
+                target,
+                record: Record::of(bio.as_ptr()),
+                data: T::BioData::default(),
+            });
+            per_bio
+        };
         Self {
-            bio,
+            // INVARIANT: See this function's contract and the write above.
+            bio: Owned { bio, per_bio },
             brand: PhantomData,
         }
     }
@@ -307,6 +309,17 @@ impl<'a, T: Target> Completed<'a, T> {
     }
 }
 
+/// A bio of a list, to look at.
+pub(crate) struct Listed<'a, T: Target>(ManuallyDrop<Owned<T>>, PhantomData<&'a BioList<T>>);
+
+impl<T: Target> Deref for Listed<'_, T> {
+    type Target = Owned<T>;
+
+    fn deref(&self) -> &Owned<T> {
+        &self.0
+    }
+}
+
 /// Bios in a row, linked through the bios themselves, so that adding one allocates nothing.
 ///
 /// # Invariants
@@ -381,16 +394,17 @@ impl<T: Target> BioList<T> {
     }
 
     /// The bios, to look at.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Owned<T>> {
-        let mut place: *const Option<NonNull<bindings::bio>> = &self.head;
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Listed<'_, T>> {
+        let mut next = self.head;
         core::iter::from_fn(move || {
-            // SAFETY: The place is the list's head or the `bi_next` of a bio of the list, both of
-            // which have the layout of a pointer, and the list is borrowed. `Owned` is transparent.
+            let bio = next?;
+            // SAFETY: The bio is the list's, which is borrowed meanwhile.
             unsafe {
-                let bio = (*place)?;
-                let owned = &*place.cast::<Owned<T>>();
-                place = (&raw const (*bio.as_ptr()).bi_next).cast();
-                Some(owned)
+                next = NonNull::new((*bio.as_ptr()).bi_next);
+                Some(Listed(
+                    ManuallyDrop::new(Owned::from_raw(bio)),
+                    PhantomData,
+                ))
             }
         })
     }

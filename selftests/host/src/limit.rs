@@ -44,7 +44,7 @@ mod alone {
                 match step {
                     Step::Send(commands) => {
                         let used: u32 = out.iter().map(|(commands, _)| commands).sum();
-                        let answer = match limit.ask(commands) {
+                        let answer = match limit.ask(|| commands) {
                             Answer::Settle => limit.settle(commands, || (out.len() as u32, used)),
                             other => other,
                         };
@@ -78,24 +78,24 @@ mod alone {
     #[test]
     fn without_a_limit_nothing_is_counted() {
         let limit = Limit::new(0);
-        assert_eq!(limit.ask(u32::MAX), Answer::Free);
+        assert_eq!(limit.ask(|| u32::MAX), Answer::Free);
         assert!(limit.crowd(no_paths));
     }
 
     #[test]
     fn one_larger_than_the_limit_goes_alone() {
         let limit = Limit::new(2);
-        assert_eq!(limit.ask(5), Answer::Counted);
-        assert_eq!(limit.ask(1), Answer::Wait);
+        assert_eq!(limit.ask(|| 5), Answer::Counted);
+        assert_eq!(limit.ask(|| 1), Answer::Wait);
         limit.returned(5);
-        assert_eq!(limit.ask(1), Answer::Counted);
-        assert_eq!(limit.ask(5), Answer::Wait);
+        assert_eq!(limit.ask(|| 1), Answer::Counted);
+        assert_eq!(limit.ask(|| 5), Answer::Wait);
     }
 
     #[test]
     fn who_waits_is_seen_until_cleared() {
         let limit = Limit::new(1);
-        assert_eq!(limit.ask(1), Answer::Counted);
+        assert_eq!(limit.ask(|| 1), Answer::Counted);
         assert!(!limit.is_crowded());
         assert!(!limit.crowd(no_paths));
         assert!(limit.is_crowded());
@@ -109,17 +109,17 @@ mod alone {
     #[test]
     fn a_new_limit_reckons_with_what_is_out() {
         let limit = Limit::new(0);
-        assert_eq!(limit.ask(1), Answer::Free);
+        assert_eq!(limit.ask(|| 1), Answer::Free);
         limit.set(2);
-        assert_eq!(limit.ask(1), Answer::Settle);
+        assert_eq!(limit.ask(|| 1), Answer::Settle);
         assert_eq!(limit.settle(1, || (1, 1)), Answer::Counted);
-        assert_eq!(limit.ask(1), Answer::Settle);
+        assert_eq!(limit.ask(|| 1), Answer::Settle);
         assert_eq!(limit.settle(1, || (2, 2)), Answer::Wait);
         limit.returned(1);
         assert_eq!(limit.settle(1, || (1, 1)), Answer::Counted);
         // Now the uncounted one is back.
         assert_eq!(limit.settle(1, || (1, 1)), Answer::Counted);
-        assert_eq!(limit.ask(1), Answer::Wait);
+        assert_eq!(limit.ask(|| 1), Answer::Wait);
     }
 }
 
@@ -150,7 +150,7 @@ mod together {
 
         /// As `Bond::send` and `wait_for_room`. Says whether it is counted, if it was sent.
         fn send(&self) -> Option<bool> {
-            let answer = match self.limit.ask(1) {
+            let answer = match self.limit.ask(|| 1) {
                 Answer::Settle => {
                     let _guard = self.waiting.lock().unwrap();
                     let answer = self.limit.settle(1, || self.on_paths());

@@ -166,6 +166,21 @@ proptest! {
     }
 
     #[test]
+    fn paths_alike_are_taken_in_turn(among in any::<u64>(), start in 0..64usize) {
+        let turn = Turn::new();
+        turn.went(start);
+        let mut seen = 0u64;
+        for _ in 0..among.count_ones() {
+            let next = turn.rotate(among).unwrap();
+            prop_assert!(among >> next & 1 == 1);
+            seen |= 1 << next;
+            turn.went(next);
+        }
+        prop_assert_eq!(seen, among);
+        prop_assert_eq!(turn.rotate(0), None);
+    }
+
+    #[test]
     fn a_run_follows_down_one_path(
         start in 0..1u64 << 50,
         count in 1..100usize,

@@ -93,7 +93,6 @@ pub(super) struct Bond {
 struct View<'a> {
     bond: &'a Bond,
     cpu: usize,
-    usable: u64,
 }
 
 impl View<'_> {
@@ -122,7 +121,7 @@ impl Paths for View<'_> {
 
     fn share(&self, number: usize) -> u32 {
         let path = &self.bond.paths[number];
-        match (self.usable >> number & 1, self.bond.policy) {
+        match (self.bond.usable >> number & 1, self.bond.policy) {
             (0, _) => 0,
             (_, Policy::Dynamic) => path.measured_share,
             _ => path.share,
@@ -167,11 +166,7 @@ impl Bond {
     }
 
     fn view(&self, cpu: usize) -> View<'_> {
-        View {
-            bond: self,
-            cpu,
-            usable: self.usable,
-        }
+        View { bond: self, cpu }
     }
 
     fn take_one_to_try(&mut self) -> Option<usize> {
@@ -184,21 +179,22 @@ impl Bond {
     }
 
     fn pick(&mut self, cpu: usize, bytes: u32, write: bool) -> Option<usize> {
-        if self.policy != Policy::Dynamic {
-            return self.turns[cpu].next(&self.view(cpu), bytes);
-        }
-        if let Some(number) = self.take_one_to_try() {
-            return Some(number);
-        }
-        let mut view = self.view(cpu);
-        match least_loaded(view.candidates(write), bytes) {
-            Least::Path(number) => Some(number),
-            Least::AllIdle(fastest) => {
-                view.usable &= fastest;
-                self.turns[cpu].next(&view, bytes)
-            }
-            Least::None => None,
-        }
+        let to_try = match self.policy {
+            Policy::Dynamic => self.take_one_to_try(),
+            _ => None,
+        };
+        let (view, turn) = (self.view(cpu), &self.turns[cpu]);
+        let number = match (self.policy, to_try) {
+            (_, Some(number)) => number,
+            (Policy::Dynamic, None) => match least_loaded(view.candidates(write), bytes) {
+                Least::Path(number) => number,
+                Least::AllIdle(fastest) => turn.rotate(fastest)?,
+                Least::None => return None,
+            },
+            _ => turn.next(&view, bytes)?,
+        };
+        turn.went(number);
+        Some(number)
     }
 }
 
@@ -266,6 +262,7 @@ impl Algorithm for Bond {
 
     fn set_usable(&mut self, path: usize, usable: bool) {
         self.usable = self.usable & !(1 << path) | u64::from(usable) << path;
+        self.version += 1;
         if !usable {
             self.paths[path].meter.forget();
         }

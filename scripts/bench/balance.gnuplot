@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The chart of "balance": bars for each ratio of speeds, from what balance.awk wrote.
+
+stats data skip 1 using 2 nooutput
+set title "{/:Bold=16 Throughput over paths of different speeds, in % of their sum}" textcolor rgb ink
+set style data histograms
+set style histogram clustered gap 1
+set yrange [0:100]
+set xtics scale 0
+set xlabel "speeds of the paths" textcolor rgb ink
+set key outside right center vertical spacing 3.2
+plot for [i = 2:STATS_columns] data using i:xtic(1) title columnheader(i)
