@@ -16,7 +16,7 @@ use crate::{
         workqueue::{enqueue_delayed, rearm},
     },
     policy::{
-        choose::{self, Candidate, Least},
+        choose::{self, Candidate, Least, FEW},
         hash::{Bid, Bidder},
         health::Why,
         limit::Answer,
@@ -506,7 +506,11 @@ impl Bond {
             for (path, share) in self.paths.iter().zip(shares) {
                 path.set_measured_share(*share);
             }
-            self.shares_changed();
+            // Under another policy they count for nothing, and of a round that begins anew before
+            // its end the last paths have had too little.
+            if self.policy() == Policy::Dynamic {
+                self.shares_changed();
+            }
         }
     }
 

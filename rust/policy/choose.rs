@@ -44,6 +44,11 @@ pub(crate) enum Least {
     None,
 }
 
+/// A CPU that has more commands out than this looks at its own alone: that is enough to balance by.
+/// Were it 16, a job with 32 that goes to another CPU would leave so many behind, unseen, that some
+/// come back late.
+pub(crate) const FEW: u64 = 24;
+
 /// On a path with nothing out an I/O counts as one part in so many of its bytes.
 const IDLE: u64 = 4;
 

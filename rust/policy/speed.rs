@@ -55,7 +55,8 @@ impl Meter {
     /// Whether a path that is idle now is to be tried: it was for so long, in intervals of so many
     /// milliseconds, that it may have become faster. Its last command took so many nanoseconds.
     pub(crate) fn is_to_be_tried(&self, interval_ms: u32, latency: u64) -> bool {
-        let idle = u64::from(self.stale) * u64::from(interval_ms) * 1_000_000;
+        let idle_ms = u64::from(self.stale) * u64::from(interval_ms);
+        let idle = idle_ms.saturating_mul(1_000_000);
         self.speed.is_some() && idle > latency.saturating_mul(PATIENCE)
     }
 

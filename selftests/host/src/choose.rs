@@ -66,6 +66,20 @@ proptest! {
     }
 
     #[test]
+    fn no_load_is_too_much(
+        all in vec((0..=1000u32, prop_oneof![any::<u64>(), Just(u64::MAX), Just(0)]), 0..=64),
+        bytes in prop_oneof![any::<u32>(), Just(u32::MAX)],
+    ) {
+        let all = all.into_iter().map(|(share, out)| Candidate { share, out: Load(out) });
+        let all: Vec<_> = all.collect();
+        match pick(&all, bytes) {
+            Least::Path(number) => prop_assert!(all[number].share > 0),
+            Least::AllIdle(fastest) => prop_assert!(fastest != 0),
+            Least::None => prop_assert!(all.iter().all(|path| path.share == 0)),
+        }
+    }
+
+    #[test]
     fn the_primary_path_is_chosen_or_the_next_usable_one(
         (count, first) in (1..=64usize).prop_flat_map(|count| (Just(count), 0..count)),
         usable in prop_oneof![any::<u64>(), Just(0), (0..64).prop_map(|bit| 1u64 << bit)],

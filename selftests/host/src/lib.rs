@@ -25,6 +25,7 @@ mod nvme;
 mod quota;
 mod share;
 mod silence;
+mod sim;
 mod speed;
 mod sync;
 mod table;

@@ -101,8 +101,9 @@ proptest! {
             let due = all as f64 * f64::from(share) / f64::from(whole);
             // A round in the midst is worth a quota to some.
             let off = 2.0 * quota(share, largest as u32, least) as f64 + 2.0 * largest as f64;
-            prop_assert!((sent[number] as f64 - due).abs() <= off,
-                "path {number} of {shares:?} has {} bytes, {due} are due within {off}", sent[number]);
+            let sent = sent[number];
+            prop_assert!((sent as f64 - due).abs() <= off,
+                "path {number} of {shares:?} has {sent} bytes, {due} are due within {off}");
         }
     }
 
@@ -132,6 +133,26 @@ proptest! {
             seen[turn.next(&paths, 4096).unwrap()] = true;
         }
         prop_assert!(seen.iter().all(|&seen| seen), "{seen:?}");
+    }
+
+    /// Of any length, sent, following, or refused, while shares change.
+    #[test]
+    fn no_io_is_too_long(
+        all in vec((0..4u8, prop_oneof![any::<u32>(), Just(u32::MAX), Just(0)]), 1..=300),
+        shares in vec(prop_oneof![Just(0), 1..=1000u32], 8),
+    ) {
+        let (turn, paths) = (Turn::new(), Some_::new(&shares));
+        for (n, (what, bytes)) in all.into_iter().enumerate() {
+            match what {
+                0 => turn.charge(&paths, n % 8, bytes),
+                1 => drop(paths.debts[n % 8].fetch_add(bytes.into(), Relaxed)),
+                2 => paths.shares.borrow_mut().rotate_left(1),
+                _ => match turn.next(&paths, bytes) {
+                    Some(number) => prop_assert!(paths.share(number) > 0),
+                    None => prop_assert!(shares.iter().all(|&share| share == 0)),
+                },
+            }
+        }
     }
 
     #[test]

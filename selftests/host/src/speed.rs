@@ -42,6 +42,10 @@ fn interval(paths: &mut [Path], shares: &mut [u32], speeds: &[Option<u64>]) -> b
     follow(&meters, shares)
 }
 
+fn extreme() -> impl Strategy<Value = u64> {
+    prop_oneof![any::<u64>(), Just(0), Just(1), Just(u64::MAX)]
+}
+
 fn any_speeds() -> impl Strategy<Value = Vec<u64>> {
     vec(
         prop_oneof![
@@ -70,6 +74,32 @@ proptest! {
         if shares.iter().any(|&share| share > 0) {
             prop_assert_eq!(shares.iter().sum::<u32>(), WHOLE);
             prop_assert!(shares.iter().all(|&share| share > 0), "{:?}", shares);
+        }
+    }
+
+    /// Whatever is measured, or set: nothing at all, or all that there can be.
+    #[test]
+    fn no_measurement_is_too_extreme(
+        all in vec(vec((extreme(), extreme(), prop::option::of(extreme())), 1..=8), 1..=64),
+        interval_ms in any::<u32>(),
+        latency in extreme(),
+    ) {
+        let mut meters = vec![Meter::default(); all.len()];
+        for (meter, passes) in meters.iter_mut().zip(all) {
+            for (moved, nanos, speed) in passes {
+                meter.pass(moved, nanos);
+                if let Some(speed) = speed {
+                    meter.force(speed);
+                }
+                meter.is_to_be_tried(interval_ms, latency);
+            }
+        }
+        let mut shares = vec![0; meters.len()];
+        if follow(&meters, &mut shares) {
+            prop_assert_eq!(shares.iter().sum::<u32>(), WHOLE);
+            prop_assert!(shares.iter().all(|&share| share > 0), "{:?}", shares);
+        } else {
+            prop_assert!(meters.iter().all(|meter| meter.speed().unwrap_or(0) == 0));
         }
     }
 
@@ -158,6 +188,16 @@ fn sums_may_wrap_and_be_extreme() {
     let mut shares = [500, 500];
     follow(&[meter, Meter::default()], &mut shares);
     assert_eq!(shares, [500, 500]);
+}
+
+#[test]
+fn a_path_may_be_idle_for_ever() {
+    let mut meter = Meter::default();
+    meter.force(1);
+    for _ in 0..5000 {
+        meter.pass(0, 0);
+    }
+    assert!(meter.is_to_be_tried(u32::MAX, 0));
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Order for Full {
 /// What an [`Atomic`] may hold.
 pub(crate) trait Number: Copy {
     type Atomic;
-    fn new(self) -> Self::Atomic;
+    fn atomic(self) -> Self::Atomic;
     fn load(from: &Self::Atomic, order: Ordering) -> Self;
     fn store(self, to: &Self::Atomic, order: Ordering);
     fn swap(self, with: &Self::Atomic, order: Ordering) -> Self;
@@ -63,7 +63,7 @@ macro_rules! number {
     ($($number:ty: $atomic:ident),*) => {
         $(impl Number for $number {
             type Atomic = atomic::$atomic;
-            fn new(self) -> Self::Atomic {
+            fn atomic(self) -> Self::Atomic {
                 atomic::$atomic::new(self)
             }
             fn load(from: &Self::Atomic, order: Ordering) -> Self {
@@ -99,7 +99,7 @@ pub(crate) struct Atomic<T: Number>(T::Atomic);
 
 impl<T: Number> Atomic<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(T::new(value))
+        Self(T::atomic(value))
     }
 
     pub(crate) fn load<O: Order>(&self, _: O) -> T {
