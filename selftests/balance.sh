@@ -6,6 +6,7 @@
 . ./lib.sh
 . ./paths.sh
 . ./load.sh
+. ./rig.sh
 
 TRACE=/sys/kernel/tracing
 CPUS=$(nproc)
@@ -39,7 +40,8 @@ shared_as() {
 	check "$what: $a and $b bytes, off by $off" test "${off#-}" -le $(((largest + quota) * CPUS))
 }
 
-need fio jq ip
+need fio jq ip nvme veth nvmet-tcp nvme-tcp
+[ "$(cat /sys/module/nvme_core/parameters/multipath)" = N ] || skip_all "needs nvme_core.multipath=N"
 load_bond
 scratch fast 64 memory_backed=0
 scratch slow 64 memory_backed=0
@@ -177,20 +179,30 @@ check "the interval goes with a message" bond_message "$bond" set_policy dynamic
 check_is "which counts" 40 "$(file interval_ms)"
 remove_dm "${bond#/dev/mapper/}"
 
-# Shares that follow speeds: one disk has four times the bandwidth of the other.
-scratch fast 64 memory_backed=0 mbps=40
-scratch slow 64 memory_backed=0 mbps=10
-make_bond bond "0 dynamic 0 2 $fast 0 $slow 0"
+# Shares that follow speeds: two cables, of which one is four times as fast.
+at_exit rig_down
+rig_up 2 64 && shape 1 80 && shape 2 20 || { fail "the rig"; finish; }
+fast=$(rig_path 1) slow=$(rig_path 2)
+make_bond bond "0 dynamic 0 2 $fast 1 netdev:eth1 $slow 1 netdev:eth2"
 check_is "no speed is known at first" "0 0" "$(cat "${SYS[$bond]}"/paths/*/speed | xargs)"
 a=$(sectors "$fast") b=$(sectors "$slow")
-io --rw=randread --bs=32k --iodepth=16 --time_based --runtime=4
+io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=6
 a=$(($(sectors "$fast") - a)) b=$(($(sectors "$slow") - b))
-check "bytes follow the speeds of 4 to 1: $((a / 2048)) and $((b / 2048)) MiB" test $((a * 10)) -ge $((b * 30)) -a $((a * 10)) -le $((b * 55))
+check "bytes follow the speeds of 4 to 1: $((a / 2)) and $((b / 2)) KiB" test $((a * 10)) -ge $((b * 30)) -a $((a * 10)) -le $((b * 50))
 share=$(share_of "$fast")
-# The disk lets its bytes through in bursts, so that a path which is not always busy seems faster.
-check "shares follow them: $share" test "$share" -ge 720 -a "$share" -le 920
-note "speeds: $(cat "${SYS[$bond]}/paths/${fast#/dev/}/speed") and $(cat "${SYS[$bond]}/paths/${slow#/dev/}/speed") bytes/s"
+check "shares follow them: $share" test "$share" -ge 740 -a "$share" -le 850
+speed=$(cat "${SYS[$bond]}/paths/${fast#/dev/}/speed")
+check "the speed is the cable's, less what the protocol takes: $speed bytes/s" \
+	test "$speed" -ge 7500000 -a "$speed" -le 10500000
 check_is "shares add up" 1000 $(($(share_of "$fast") + $(share_of "$slow")))
+was=$share
+io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=3
+share=$(share_of "$fast")
+check "and are steady: $was, then $share" test $((share - was)) -le 60 -a $((was - share)) -le 60
+shape 1 8
+io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=4
+share=$(share_of "$fast")
+check "the first cable becomes ten times slower: $share" test "$share" -ge 200 -a "$share" -le 380
 bond_message "$bond" fail_path "$slow"
 check_is "a failed path has none" "1000 0" "$(share_of "$fast") $(share_of "$slow")"
 bond_message "$bond" reinstate_path "$slow"

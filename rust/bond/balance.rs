@@ -7,6 +7,7 @@ use super::{
     works, Bond, Counters, Path,
 };
 use crate::{
+    adapter::Adapter,
     kapi::{
         block::is_plugged,
         dm::Owned,
@@ -16,7 +17,7 @@ use crate::{
         workqueue::{enqueue_delayed, rearm},
     },
     policy::{
-        choose::{self, Candidate, Least, FEW},
+        choose::{self, Candidate, Least},
         hash::{Bid, Bidder},
         health::Why,
         limit::Answer,
@@ -132,10 +133,11 @@ impl View<'_> {
     /// the adapters that balance.
     fn counters(&self, number: usize) -> &Counters {
         let path = &self.bond.paths[number];
-        match (self.policy, path.adapter()) {
-            (Policy::AdapterLoad, Some(adapter)) => adapter.traffic(),
-            _ => path.counters(),
-        }
+        let adapter = match self.policy {
+            Policy::AdapterLoad => path.adapter(),
+            _ => None,
+        };
+        adapter.map_or(path.counters(), Adapter::traffic)
     }
 
     /// The path that would have done an I/O first. What counts of each is what was sent from here and
@@ -269,7 +271,7 @@ impl Bond {
         };
         let take = |counters: &Counters, out| {
             let last = counters.returned(dispatch.io, success);
-            if now > 0 || last || !success {
+            if now > 0 || ((last || !success) && counters.is_watched(dispatch.io)) {
                 let sent_at = dispatch.sent_at;
                 let timed = (now > 0).then_some((Timed { sent_at, out }, now));
                 counters.watch(dispatch.io, timed, last || !success);

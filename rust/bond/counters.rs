@@ -22,6 +22,8 @@ pub(crate) struct Lane {
     pub(super) debt: Atomic<i64>,
     /// When a command was last picked to be timed.
     timed: Atomic<u64>,
+    /// The next one is to be timed from the end of one that was.
+    watched: Atomic<u64>,
     ios: Atomic<u64>,
     /// Of the I/O that succeeded, by direction.
     bytes: [Atomic<u64>; 2],
@@ -48,6 +50,7 @@ impl Lane {
             out: [zero(), zero()],
             debt: Atomic::new(0),
             timed: zero(),
+            watched: zero(),
             ios: zero(),
             bytes: [zero(), zero()],
         }
@@ -150,6 +153,12 @@ impl Counters {
         due
     }
 
+    /// Whether [`Self::watch`] is to know that the CPU has nothing more out.
+    pub(super) fn is_watched(&self, io: Counted) -> bool {
+        let lane = self.lanes.of(io.cpu.into());
+        lane.is_some_and(|lane| lane.watched.load(Relaxed) != 0)
+    }
+
     /// An I/O came back, after [`Self::returned`], `now` if it was timed and had succeeded: then its
     /// time counts. `last`: its CPU has nothing more out.
     ///
@@ -158,7 +167,8 @@ impl Counters {
     /// it may have been idle, all that was out when the command was sent is taken to have been
     /// moved while it was out: see [`speed`](crate::policy::speed).
     pub(super) fn watch(&self, io: Counted, timed: Option<(Timed, u64)>, last: bool) {
-        let Some(watch) = self.watches.of(io.cpu.into()) else {
+        let cpu = usize::from(io.cpu);
+        let (Some(watch), Some(lane)) = (self.watches.of(cpu), self.lanes.of(cpu)) else {
             return;
         };
         let way = usize::from(io.writes);
@@ -177,6 +187,8 @@ impl Counters {
         if last {
             watch.last_at[way].store(0, Relaxed);
         }
+        let open = watch.last_at.iter().any(|at| at.load(Relaxed) != 0);
+        lane.watched.store(open.into(), Relaxed);
     }
 
     /// All that was taken down of timed commands: bytes and nanoseconds, both of which wrap.

@@ -22,6 +22,7 @@
 //! coarser one would leave paths idle. The mean and the least share are looked at when a round
 //! begins, if the mean has changed by more than a quarter, or shares or paths have.
 
+use super::choose::FEW;
 use crate::sync::{Atomic, Relaxed};
 
 /// The paths, as a round robin sees them on one CPU.
@@ -62,8 +63,6 @@ impl Turn {
     const MEAN_SHIFT: u32 = 5;
     /// I/O longer than this counts as this in the mean, in bytes: 32 MiB.
     const LONGEST: u32 = 1 << 25;
-    /// So many commands out are few.
-    const FEW: u64 = 16;
 
     /// Before the first round, in which the first path comes first.
     pub(crate) fn new() -> Self {
@@ -202,7 +201,7 @@ impl Turn {
 
     /// Whether the CPU had few commands out lately, so that it is to look at those of others too.
     pub(crate) fn has_few(&self) -> bool {
-        self.commands.load(Relaxed) <= Self::FEW
+        self.commands.load(Relaxed) <= FEW
     }
 
     /// The CPU has so many commands out.
