@@ -9,12 +9,7 @@ use crate::{
     policy::table::long_number,
     sync::{Atomic, Relaxed},
 };
-use kernel::{
-    prelude::*,
-    sync::{
-        Arc,
-    },
-};
+use kernel::{prelude::*, sync::Arc};
 
 /// An adapter's directory.
 pub(super) type AdapterDirectory = Directory<Arc<Adapter>>;

@@ -16,6 +16,7 @@ pub(crate) use team::{Membership, Overlap, Team};
 use crate::{
     bond::{Counters, Path, Roster},
     kapi::{
+        mm::NoIo,
         netdev::{Name, NetDevice, Slot},
         percpu::{Here, PerCpu},
     },
@@ -24,9 +25,7 @@ use crate::{
 use kernel::{
     fmt, new_spinlock_irq,
     prelude::*,
-    sync::{
-        Arc, SpinLockIrq,
-    },
+    sync::{Arc, SpinLockIrq},
 };
 
 /// A network adapter.
@@ -127,14 +126,17 @@ impl Adapter {
         self.paths.each(f);
     }
 
-    /// Calls a function with each path over this adapter, that may sleep; maybe not with those that
-    /// join or leave meanwhile.
-    fn each_path_sleeping(&self, mut f: impl FnMut(&Arc<Path>)) {
-        for number in 0.. {
-            match self.paths.get(number) {
-                Some(path) => f(&path),
-                None => break,
-            }
+    /// Calls a function with each path over this adapter, that may sleep; but not with those that
+    /// join meanwhile.
+    fn each_path_sleeping(&self, f: impl FnMut(&Arc<Path>)) {
+        let _noio = NoIo::new();
+        match self.paths.now() {
+            Ok(paths) => paths.iter().for_each(f),
+            Err(error) => pr_warn!(
+                "adapter {}: its role is not written: {:?}\n",
+                self.name().as_cstr(),
+                error
+            ),
         }
     }
 

@@ -13,10 +13,7 @@ use crate::sync::{Atomic, Relaxed};
 use kernel::{
     impl_has_delayed_work, new_delayed_work, new_mutex,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, Mutex,
-    },
+    sync::{aref::ARef, Arc, Mutex},
     time::msecs_to_jiffies,
     workqueue::{DelayedWork, WorkItem},
 };

@@ -17,7 +17,7 @@ use crate::{
     kapi::{
         netdev::Name,
         percpu::Here,
-        workqueue::{enqueue, stop, OnQueue, OwnedQueue},
+        workqueue::{enqueue, flush, stop, OnQueue, OwnedQueue},
     },
     policy::{
         choose,
@@ -29,9 +29,7 @@ use crate::{
 use kernel::{
     impl_has_work, new_spinlock_irq, new_work,
     prelude::*,
-    sync::{
-        Arc, SpinLockIrq,
-    },
+    sync::{Arc, SpinLockIrq},
     workqueue::{Work, WorkItem},
 };
 
@@ -261,7 +259,6 @@ impl Membership {
         }
         drop(teams);
         team.elect();
-        team.write_roles();
         Ok(Ok(Self::new(&team)))
     }
 
@@ -277,6 +274,8 @@ impl Membership {
         if self.left.xchg(true, Full) {
             return;
         }
+        // Whose paths have left their adapters is not held by the work after this.
+        flush(&self.team);
         let mut teams = self.team.adapters.teams.lock();
         let own = |(team, _): &(Arc<Team>, usize)| Arc::ptr_eq(team, &self.team);
         let Some(index) = teams.iter().position(own) else {
@@ -292,6 +291,10 @@ impl Membership {
             stop(&self.team);
             for member in &self.team.members {
                 member.write_role(false);
+                // Of a new one, that was formed meanwhile.
+                if let Some(team) = member.team() {
+                    team.write_roles();
+                }
             }
         }
     }

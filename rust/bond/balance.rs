@@ -4,7 +4,7 @@
 
 use super::{
     counters::{Counted, Timed},
-    works, Bond, Counters, Path,
+    works, Bond, Counters, Inner, Path,
 };
 use crate::{
     adapter::Adapter,
@@ -18,23 +18,15 @@ use crate::{
     },
     policy::{
         choose::{self, Candidate, Least},
-        hash::{Bid, Bidder},
         health::Why,
         limit::Answer,
         quota::{self, Paths, Turn},
         speed,
-        table::{Dest, Policy, Time, MAX_PATHS},
+        table::{Policy, Time, MAX_PATHS},
     },
     sync::{Atomic, Relaxed},
 };
-use kernel::{
-    prelude::*,
-    sync::{
-        Arc,
-    },
-    time::msecs_to_jiffies,
-    workqueue::WorkItem,
-};
+use kernel::{prelude::*, sync::Arc, time::msecs_to_jiffies, workqueue::WorkItem};
 
 /// What of an I/O counts when a path is chosen for it.
 #[derive(Clone, Copy)]
@@ -129,8 +121,8 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    /// Where it is counted what is out on a path; or over its adapter, by whichever bond, where it is
-    /// the adapters that balance.
+    /// Where it is counted what is out on a path; or over its adapter, by whichever bond, where it
+    /// is the adapters that balance.
     fn counters(&self, number: usize) -> &Counters {
         let path = &self.bond.paths[number];
         let adapter = match self.policy {
@@ -140,9 +132,9 @@ impl View<'_> {
         adapter.map_or(path.counters(), Adapter::traffic)
     }
 
-    /// The path that would have done an I/O first. What counts of each is what was sent from here and
-    /// from the CPUs near here, if that was little from here when this was asked last; else from here
-    /// alone, which is enough then.
+    /// The path that would have done an I/O first. What counts of each is what was sent from here
+    /// and from the CPUs near here, if that was little from here when this was asked last; else
+    /// from here alone, which is enough then.
     fn least_loaded(&self, turn: &Turn, shape: Shape) -> Least {
         let near = turn.has_few();
         let mut own_commands = 0;
@@ -197,11 +189,14 @@ impl Paths for View<'_> {
 }
 
 impl Bond {
-    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its path
-    /// and counts it. Any context.
+    /// Sends an I/O on its way, but for handing it down: lets it through the limit, chooses its
+    /// path and counts it. Any context.
     pub(super) fn send(this: &Arc<Self>, shape: Shape, dispatch: &mut Dispatch) -> Sent {
         let here = Here::new();
-        let commands = || shape.bytes.div_ceil(this.command_bytes).max(1);
+        if !this.has_path() {
+            return Sent::NoPath;
+        }
+        let commands = || this.commands(shape.bytes);
         let answer = this.limit.ask(commands);
         if answer == Answer::Wait {
             return Sent::Full;
@@ -209,6 +204,7 @@ impl Bond {
         let Some((number, epoch)) = Self::choose(this, &here, shape) else {
             if answer == Answer::Counted {
                 this.limit.returned(commands());
+                this.kick_crowd();
             }
             return Sent::NoPath;
         };
@@ -283,8 +279,13 @@ impl Bond {
                 take(adapter.traffic(), dispatch.adapter_out);
             }
         }
-        if this.limit.is_crowded() {
-            this.kick();
+        this.kick_crowd();
+    }
+
+    /// Something is back: if somebody waits for that, he is looked at.
+    fn kick_crowd(self: &Arc<Self>) {
+        if self.limit.is_crowded() {
+            self.kick();
         }
     }
 
@@ -351,7 +352,7 @@ impl Bond {
             return self.pick_by_share(&view, shape);
         }
         let primary = self.team.as_ref().and_then(|team| team.receive(here));
-        let number = match primary.and_then(|_| self.offloaded(shape)) {
+        let number = match primary.and_then(|primary| self.offloaded(primary, shape)) {
             Some(number) => number,
             None => self.pick_by_share(&view, shape)?,
         };
@@ -388,16 +389,14 @@ impl Bond {
             }
         }
         let number = match view.policy {
-            Policy::Dynamic | Policy::AdapterLoad => {
-                match self.take_one_to_try() {
-                    Some(number) => number,
-                    None => match view.least_loaded(turn, shape) {
-                        Least::Path(number) => view.twin(number),
-                        Least::AllIdle(fastest) => turn.rotate(fastest)?,
-                        Least::None => return None,
-                    },
-                }
-            }
+            Policy::Dynamic | Policy::AdapterLoad => match self.take_one_to_try() {
+                Some(number) => number,
+                None => match view.least_loaded(turn, shape) {
+                    Least::Path(number) => view.twin(number),
+                    Least::AllIdle(fastest) => turn.rotate(fastest)?,
+                    Least::None => return None,
+                },
+            },
             _ => turn.next(view, shape.bytes)?,
         };
         turn.went(number);
@@ -409,6 +408,11 @@ impl Bond {
         choose::primary(self.paths.len(), self.primary(), |number| {
             self.is_usable(number)
         })
+    }
+
+    /// Whether any path is in use. Any context.
+    pub(super) fn has_path(&self) -> bool {
+        self.usable.load(Relaxed) != 0
     }
 
     /// Whether a path is in use. Any context.
@@ -431,15 +435,21 @@ impl Bond {
     pub(super) fn wait_for_room(this: &Arc<Self>, bio: Owned<Self>) {
         let mut inner = this.inner.lock();
         inner.waiting.push(bio);
-        this.crowd();
+        this.crowd(&inner);
     }
 
-    /// There is I/O in the list that waits for the limit. To be called under the bond's lock, under
-    /// which it was put there.
-    pub(super) fn crowd(self: &Arc<Self>) {
-        if self.limit.crowd(|| self.out()) {
+    /// There is I/O in the list that waits for the limit.
+    pub(super) fn crowd(self: &Arc<Self>, inner: &Inner) {
+        let first = inner.waiting.first();
+        let needs = first.map_or(1, |bio| self.commands(bio.bytes()));
+        if self.limit.crowd(needs, || self.out()) {
             self.kick();
         }
+    }
+
+    /// How many commands an I/O of so many bytes needs.
+    fn commands(&self, bytes: u32) -> u32 {
+        bytes.div_ceil(self.command_bytes).max(1)
     }
 
     /// The most commands that may be out: what was set, else what the queues below take, 0 if they
@@ -546,31 +556,26 @@ impl Bond {
         }
     }
 
-    /// Which paths in use win the addresses that they lead to: a bit for each. A path without address
-    /// or adapter is alone with its own.
+    /// Which paths in use win the addresses that they lead to: a bit for each. A path without
+    /// address or adapter is alone with its own.
     fn auction(&self) -> u64 {
-        let mut bids: [Option<(Dest, Bid)>; MAX_PATHS] = [None; MAX_PATHS];
-        for path in self.paths.iter().filter(|path| self.is_usable(path.number())) {
-            if let (Some(dest), Some(adapter)) = (path.dest(), path.adapter()) {
-                let name = adapter.key().to_bytes();
-                let weight = path.share();
-                bids[path.number()] = Some((dest, Bid::new(&dest, Bidder { name, weight })));
-            }
-        }
-        let is_beaten = |number: usize| {
-            let Some((dest, own)) = bids[number] else {
-                return false;
-            };
-            bids.iter().enumerate().any(|(other, rival)| match rival {
+        let in_use = || {
+            self.paths
+                .iter()
+                .filter(|path| self.is_usable(path.number()))
+        };
+        in_use().for_each(|path| path.draw());
+        let is_beaten = |path: &Path| {
+            in_use().any(|rival| {
                 // Of two equal bids the first one counts.
-                Some((same, rival)) if *same == dest && other != number => {
-                    rival.beats(own) || (other < number && !own.beats(*rival))
-                }
-                _ => false,
+                let (own, other) = (path.bid(), rival.bid());
+                let first = rival.number() < path.number();
+                let same = rival.number() != path.number() && rival.dest() == path.dest();
+                same && (other.beats(own) || (first && !own.beats(other)))
             })
         };
-        let winners = (0..self.paths.len()).filter(|&number| !is_beaten(number));
-        winners.fold(0, |mask, number| mask | 1 << number)
+        let winners = in_use().filter(|path| path.dest().is_none() || !is_beaten(path));
+        winners.fold(0, |mask, path| mask | 1 << path.number())
     }
 }
 

@@ -32,9 +32,7 @@ use crate::{
 use kernel::{
     fmt, new_delayed_work, new_mutex, new_spinlock_irq, new_work,
     prelude::*,
-    sync::{
-        Arc, SetOnce,
-    },
+    sync::{Arc, SetOnce},
     time::Instant,
 };
 
@@ -109,6 +107,7 @@ impl Bond {
             features: head.features,
             gate: Gate::Open,
             waiting: BioList::new(),
+            later: BioList::new(),
             held: BioList::new(),
             in_use: paths.len(),
             health,
@@ -135,6 +134,7 @@ impl Bond {
                 team: SetOnce::new(),
                 offload: rcu::Slot::new(),
                 chooser <- new_mutex!(true, "Bond::chooser"),
+                limiting <- new_mutex!((), "Bond::limiting"),
                 command_bytes: command_bytes.unwrap_or(0).max(1),
                 holding: Flag::new(false),
                 looked: Atomic::new(0),
@@ -183,11 +183,11 @@ impl Bond {
         stop_delayed::<_, { works::LISTEN }>(this);
         stop_delayed::<_, { works::MEASURE }>(this);
         this.end_offload();
-        if let Some(team) = this.team.as_ref() {
-            team.leave();
-        }
         for path in &this.paths {
             Path::end(path);
+        }
+        if let Some(team) = this.team.as_ref() {
+            team.leave();
         }
         stop::<_, { works::RETRY }>(this);
         stop_delayed::<_, { works::RETRY_LATER }>(this);

@@ -158,8 +158,14 @@ impl Bond {
         Ok(())
     }
 
-    pub(super) fn set_policy(&self, name: &[u8], arg: Option<&[u8]>) -> Result {
+    pub(super) fn set_policy(self: &Arc<Self>, name: &[u8], arg: Option<&[u8]>) -> Result {
         let policy = Policy::named(name).map_err(|fault| errno(&fault))?;
+        let set = |features: &mut Features| match arg {
+            Some(arg) => features.set_policy_arg(policy, arg),
+            None => Ok(()),
+        };
+        // Nothing is to be changed if the argument is wrong.
+        set(&mut self.features()).map_err(|fault| errno(&fault))?;
         if policy.is_adapters() {
             if let Err(fault) = self.join_team(policy) {
                 pr_err!(
@@ -172,26 +178,29 @@ impl Bond {
             }
         }
         let mut inner = self.inner.lock();
-        if let Some(arg) = arg {
-            let set = inner.features.set_policy_arg(policy, arg);
-            set.map_err(|fault| errno(&fault))?;
-        }
+        set(&mut inner.features).map_err(|fault| errno(&fault))?;
         self.policy.store(policy as u32, Relaxed);
         self.shares_changed();
         self.prefer_none();
+        drop(inner);
+        if arg.is_some() {
+            self.measure();
+        }
         Ok(())
     }
 
     /// Sets the most commands that may be out; 0: as many as the queues below take. May sleep.
     pub(super) fn set_max_commands(self: &Arc<Self>, text: &[u8]) -> Result {
+        let _one = self.limiting.lock();
         let mut inner = self.inner.lock();
         let set = inner.features.set_max_commands(text);
         set.map_err(|fault| errno(&fault))?;
         self.limit.set(inner.features.max_commands());
         self.kick();
         drop(inner);
-        // Whoever found none is done when this returns: see `Limit::set`.
+        // Whoever found none before has counted what he sends after this.
         rcu::synchronize_rcu();
+        self.limit.is_set();
         Ok(())
     }
 

@@ -7,10 +7,7 @@ use crate::{
     policy::choose::Load,
     sync::{Atomic, Full, Relaxed},
 };
-use kernel::{
-    prelude::*,
-    
-};
+use kernel::prelude::*;
 
 /// A path's part on one CPU. It has a cache line of its own.
 #[repr(align(64))]
@@ -159,8 +156,8 @@ impl Counters {
         lane.is_some_and(|lane| lane.watched.load(Relaxed) != 0)
     }
 
-    /// An I/O came back, after [`Self::returned`], `now` if it was timed and had succeeded: then its
-    /// time counts. `last`: its CPU has nothing more out.
+    /// An I/O came back, after [`Self::returned`], `now` if it was timed and had succeeded: then
+    /// its time counts. `last`: its CPU has nothing more out.
     ///
     /// While a CPU always has something out, the path is never idle: then what it has moved from
     /// the end of one timed command to that of the next, over the time between, is its speed. Where

@@ -64,13 +64,15 @@ impl Bond {
         if health.state() == was {
             return change;
         }
-        let bit = 1 << number;
-        let usable = this.usable.load(Relaxed);
-        match health.state() {
-            State::Active => this.usable.store(usable | bit, Relaxed),
-            _ => this.usable.store(usable & !bit, Relaxed),
+        if change != Change::None {
+            let (bit, usable) = (1 << number, this.usable.load(Relaxed));
+            let usable = match health.state() {
+                State::Active => usable | bit,
+                _ => usable & !bit,
+            };
+            this.usable.store(usable, Relaxed);
+            this.shares_changed();
         }
-        this.shares_changed();
         match change {
             Change::Lost => {
                 if health.last_failure().is_some_and(Why::is_fault) {
@@ -86,6 +88,8 @@ impl Bond {
                     inner.without_path_since = Some(Instant::now());
                     this.watch_for_path(inner);
                     this.end_damping(inner);
+                    // What waits for the limit is now without a path.
+                    this.kick();
                 }
             }
             Change::Gained => {

@@ -85,7 +85,7 @@ impl Bond {
             inner.hold(this, bio, since);
             return mapped;
         }
-        if this.limit.is_crowded() {
+        if this.limit.is_crowded() && this.has_path() {
             // It does not overtake those that wait.
             let (bio, mapped) = bio.take();
             Self::wait_for_room(this, bio);
@@ -199,7 +199,7 @@ impl Bond {
         if is_late_write {
             inner.hold(this, bio, this.now());
         } else if verdict == Verdict::Busy {
-            inner.waiting.push(bio);
+            inner.later.push(bio);
             let delay = msecs_to_jiffies(BUSY_MS);
             enqueue_delayed::<_, { works::RETRY_LATER }>(this, delay);
         } else {
@@ -228,7 +228,7 @@ impl Bond {
         bios.append(&mut inner.waiting);
         inner.waiting = bios;
         if left {
-            this.crowd();
+            this.crowd(&inner);
         } else if inner.waiting.is_empty() {
             this.limit.clear();
         }
@@ -254,6 +254,10 @@ impl WorkItem<{ works::RETRY_LATER }> for Bond {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
+        let mut guard = this.inner.lock();
+        let inner = &mut *guard;
+        inner.waiting.append(&mut inner.later);
+        drop(guard);
         Self::resume_waiting(&this);
     }
 }

@@ -51,12 +51,13 @@ pub(crate) use path::Path;
 pub(crate) use roster::Roster;
 pub(crate) use shared::Shared;
 
+use offload::Chooser;
+
 use crate::{
     adapter::Membership,
     kapi::{
         block::UniqueId,
         dm::{self, BioList, Completed, Ended, Incoming, Mapped, Refusal, Table},
-        miniport::Offload,
         percpu::PerCpu,
         ratelimit::RateLimit,
         rcu,
@@ -75,9 +76,7 @@ use crate::{
 use kernel::{
     fmt, impl_has_delayed_work, impl_has_work,
     prelude::*,
-    sync::{
-        Arc, Mutex, SetOnce, SpinLockIrq,
-    },
+    sync::{Arc, Mutex, SetOnce, SpinLockIrq},
     time::{Instant, Monotonic},
     workqueue::{DelayedWork, Work},
 };
@@ -126,10 +125,13 @@ pub(crate) struct Bond {
     limit: Limit,
     /// Where the adapters balance, or did: those that do.
     team: SetOnce<Membership>,
-    offload: rcu::Slot<KBox<Offload>>,
+    offload: rcu::Slot<KBox<Chooser>>,
     /// Whether there may be one.
     #[pin]
     chooser: Mutex<bool>,
+    /// Held while the limit is set.
+    #[pin]
+    limiting: Mutex<()>,
     /// The most bytes that all paths' queues send as one command.
     command_bytes: u32,
     /// There is something in [`Inner::held`].
@@ -176,6 +178,8 @@ struct Inner {
     gate: Gate,
     /// I/O that waits for a path, or for the limit.
     waiting: BioList<Bond>,
+    /// I/O that came back for want of something, and is to wait a little.
+    later: BioList<Bond>,
     /// Writes that are not to be sent yet, the earliest first.
     held: BioList<Bond>,
     /// Of each path, in their order.
@@ -248,7 +252,7 @@ impl Bond {
     /// How many I/Os wait.
     fn queued(&self) -> usize {
         let inner = self.inner.lock();
-        inner.waiting.len() + inner.held.len()
+        inner.waiting.len() + inner.later.len() + inner.held.len()
     }
 
     fn policy(&self) -> Policy {

@@ -5,7 +5,7 @@
 use super::{balance::Shape, Bond, Path};
 use crate::{
     adapter::{Adapter, Membership, Overlap},
-    kapi::{miniport::Offload, netdev::Name},
+    kapi::{miniport::Offload, mm::NoIo, netdev::Name},
     policy::table::Policy,
 };
 use kernel::{
@@ -13,6 +13,12 @@ use kernel::{
     prelude::*,
     sync::{atomic::Relaxed, Arc},
 };
+
+/// A primary adapter that chooses by itself.
+pub(super) struct Chooser {
+    adapter: Arc<Adapter>,
+    how: Offload,
+}
 
 /// Why the adapters of a bond cannot balance.
 pub(super) enum TeamFault {
@@ -71,6 +77,8 @@ impl Bond {
     /// Lets the adapters of all paths be a team, if they can be, and sees to it that this policy
     /// finds what it needs. May sleep.
     pub(super) fn join_team(&self, policy: Policy) -> Result<(), TeamFault> {
+        // A reload of the device may wait for whoever writes to sysfs.
+        let _noio = NoIo::new();
         let mut members: KVec<Arc<Adapter>> = KVec::new();
         for path in &self.paths {
             let number = path.number();
@@ -89,8 +97,10 @@ impl Bond {
             // Another thread may have done the same; then this one leaves again.
             self.team.populate(team);
         }
-        let _guard = self.inner.lock();
-        self.shares_changed();
+        // For this bond too it is to be found out who chooses.
+        if let Some(team) = self.team.as_ref() {
+            team.write_roles();
+        }
         Ok(())
     }
 
@@ -101,10 +111,13 @@ impl Bond {
     }
 
     /// The path that the primary adapter itself chooses, if it does.
-    pub(super) fn offloaded(&self, shape: Shape) -> Option<usize> {
+    pub(super) fn offloaded(&self, primary: &Adapter, shape: Shape) -> Option<usize> {
         let usable = self.usable.load(Relaxed);
-        self.offload.with(|offload| {
-            let number = offload?.choose(usable, shape.bytes, shape.writes)?;
+        self.offload.with(|chooser| {
+            // Another one may be primary already.
+            let chooser = chooser.filter(|chooser| core::ptr::eq(&*chooser.adapter, primary))?;
+            let how = &chooser.how;
+            let number = how.choose(usable, shape.bytes, shape.writes)?;
             (usable >> number & 1 != 0).then_some(number)
         })
     }
@@ -122,7 +135,7 @@ impl Bond {
         self.offload.set(new);
     }
 
-    fn offload_of_primary(&self) -> Result<Option<KBox<Offload>>> {
+    fn offload_of_primary(&self) -> Result<Option<KBox<Chooser>>> {
         let Some(team) = self.team.as_ref() else {
             return Ok(None);
         };
@@ -141,7 +154,11 @@ impl Bond {
         for path in &self.paths {
             bindings.push(path.binding.lock().clone(), GFP_KERNEL)?;
         }
-        Offload::new(bindings, path.number())
+        let how = Offload::new(bindings, path.number())?;
+        let (Some(how), Some(adapter)) = (how, path.adapter_arc()) else {
+            return Ok(None);
+        };
+        Ok(Some(KBox::new(Chooser { adapter, how }, GFP_KERNEL)?))
     }
 
     /// Lets no miniport choose any more. May sleep.

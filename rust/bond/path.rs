@@ -16,6 +16,7 @@ use crate::{
     },
     policy::{
         failure,
+        hash::{self, Bid},
         health::{State, Why},
         share,
         table::{Dest, Policy, Time},
@@ -26,9 +27,7 @@ use kernel::{
     impl_has_delayed_work, new_delayed_work, new_mutex, new_spinlock_irq,
     prelude::*,
     str::CString,
-    sync::{
-        Arc, Mutex, SetOnce, SpinLockIrq,
-    },
+    sync::{Arc, Mutex, SetOnce, SpinLockIrq},
     time::{delay::fsleep, msecs_to_jiffies, Delta},
     workqueue::{DelayedWork, WorkItem},
 };
@@ -52,6 +51,8 @@ pub(crate) struct Path {
     /// was measured. Written under the bond's lock.
     share: Atomic<u32>,
     measured_share: Atomic<u32>,
+    /// What it drew last for the address that it leads to.
+    drawn: Atomic<u64>,
     /// The share that counts now, 0 if the path is not to be used. Written under the bond's lock.
     share_in_force: Atomic<u32>,
     counters: Counters,
@@ -137,6 +138,7 @@ impl Path {
                 state: Atomic::new(State::Active as u32),
                 share: Atomic::new(0),
                 measured_share: Atomic::new(0),
+                drawn: Atomic::new(1),
                 share_in_force: Atomic::new(0),
                 counters,
                 epoch: Atomic::new(0),
@@ -282,6 +284,20 @@ impl Path {
     /// To be called under the bond's lock only.
     pub(super) fn set_measured_share(&self, share: u32) {
         self.measured_share.store(share, Relaxed);
+    }
+
+    /// Draws for the address that the path leads to, for an [auction](super::balance). To be called
+    /// under the bond's lock only.
+    pub(super) fn draw(&self) {
+        if let (Some(dest), Some(adapter)) = (self.dest(), self.adapter()) {
+            let drawn = hash::drawn(&dest, adapter.key().to_bytes());
+            self.drawn.store(drawn, Relaxed);
+        }
+    }
+
+    /// What the path bids with then.
+    pub(super) fn bid(&self) -> Bid {
+        Bid::new(self.share(), self.drawn.load(Relaxed))
     }
 
     /// The share that counts now, 0 if the path is not to be used. Any context.

@@ -55,9 +55,22 @@ impl Roster {
         self.paths.lock().iter().for_each(f);
     }
 
-    /// The path at this place, which may be another's soon. Any context.
-    pub(crate) fn get(&self, place: usize) -> Option<Arc<Path>> {
-        self.paths.lock().get(place).cloned()
+    /// The paths that there are now. May sleep.
+    pub(crate) fn now(&self) -> Result<KVec<Arc<Path>>> {
+        let mut copy = KVec::new();
+        loop {
+            let paths = self.paths.lock();
+            if paths.len() <= copy.capacity() {
+                for path in paths.iter() {
+                    // There is room for it.
+                    let _ = copy.push_within_capacity(path.clone());
+                }
+                return Ok(copy);
+            }
+            let needed = paths.len();
+            drop(paths);
+            copy.reserve(needed, GFP_KERNEL)?;
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -39,8 +39,8 @@ macro_rules! words {
                 #[cfg_attr(CONFIG_X86, expect(unused_variables))] order: O,
             ) -> $word {
                 match O::TYPE {
-                    // SAFETY: As `READ_ONCE`, which `atomic_read` is: the place is valid and aligned,
-                    // and a word is read whole.
+                    // SAFETY: As `READ_ONCE`, which `atomic_read` is: the place is valid and
+                    // aligned, and a word is read whole.
                     OrderingType::Relaxed => unsafe { self.as_ptr().read_volatile() },
                     // As `smp_load_acquire` there: loads are not reordered with later accesses, but
                     // by the compiler.
@@ -60,8 +60,8 @@ macro_rules! words {
             #[inline(always)]
             pub(crate) fn store<O: ReleaseOrRelaxed>(&self, value: $word, order: O) {
                 match O::TYPE {
-                    // SAFETY: As `WRITE_ONCE`, which `atomic_set` is: the place is valid and aligned,
-                    // and a word is written whole.
+                    // SAFETY: As `WRITE_ONCE`, which `atomic_set` is: the place is valid and
+                    // aligned, and a word is written whole.
                     OrderingType::Relaxed => unsafe { self.as_ptr().write_volatile(value) },
                     _ => self.0.store(value, order),
                 }

@@ -9,8 +9,8 @@ use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{fmt, fs::File, prelude::*, sync::aref::ARef, types::Opaque};
 
-/// Whether the thread has gathered I/O that it sent, and not yet handed to the queues' drivers: what
-/// is sent next may become one command with that.
+/// Whether the thread has gathered I/O that it sent, and not yet handed to the queues' drivers:
+/// what is sent next may become one command with that.
 pub(crate) fn is_plugged() -> bool {
     // SAFETY: Looks at the present thread only.
     unsafe { bindings::dm_bond_is_plugged() }

@@ -214,10 +214,7 @@ unsafe impl Sync for Offload {}
 impl Offload {
     /// If the miniport of the path with this number can choose: of these, the bindings of all
     /// paths, those that are its own. May sleep.
-    pub(crate) fn new(
-        bindings: KVec<Option<Arc<Binding>>>,
-        number: usize,
-    ) -> Result<Option<KBox<Self>>> {
+    pub(crate) fn new(bindings: KVec<Option<Arc<Binding>>>, number: usize) -> Result<Option<Self>> {
         let Some(Some(chooser)) = bindings.get(number) else {
             return Ok(None);
         };
@@ -234,13 +231,12 @@ impl Offload {
             data.push(pointer, GFP_KERNEL)?;
         }
         // INVARIANT: As just filled.
-        let offload = Self {
+        Ok(Some(Self {
             choose,
             own,
             data,
             _bindings: bindings,
-        };
-        Ok(Some(KBox::new(offload, GFP_KERNEL)?))
+        }))
     }
 
     /// Asks for the number of the path that is to transmit an I/O, of those that have a bit in

@@ -12,15 +12,6 @@
 use super::table::Dest;
 use core::net::IpAddr;
 
-/// One who bids for an address.
-#[derive(Clone, Copy)]
-pub(crate) struct Bidder<'a> {
-    /// The adapter's name.
-    pub(crate) name: &'a [u8],
-    /// 0 if it is not to be used.
-    pub(crate) weight: u32,
-}
-
 /// A bid: `weight / distance`.
 #[derive(Clone, Copy)]
 pub(crate) struct Bid {
@@ -30,11 +21,9 @@ pub(crate) struct Bid {
 }
 
 impl Bid {
-    pub(crate) fn new(dest: &Dest, bidder: Bidder<'_>) -> Self {
-        Self {
-            weight: bidder.weight,
-            distance: distance(draw(dest, bidder.name)),
-        }
+    /// The bid of a weight, with what [`drawn`] gave.
+    pub(crate) fn new(weight: u32, distance: u64) -> Self {
+        Self { weight, distance }
     }
 
     /// Whether it wins over another one. Nobody does with a weight of 0.
@@ -43,6 +32,11 @@ impl Bid {
         let (own, others) = (u128::from(self.weight), u128::from(other.weight));
         own * u128::from(other.distance) > others * u128::from(self.distance)
     }
+}
+
+/// What an adapter of this name draws for an address: how far off it is.
+pub(crate) fn drawn(dest: &Dest, name: &[u8]) -> u64 {
+    distance(draw(dest, name))
 }
 
 /// A number that the address and the name alone decide: FNV-1a (G. Fowler, L. Noll and K. Vo), its

@@ -25,7 +25,8 @@ pub(crate) enum Answer {
 pub(crate) struct Limit {
     /// 0: there is none.
     most: Atomic<u32>,
-    /// A flag: some that are out may not have been counted.
+    /// Whether some that are out may not have been counted: 1, or 2 while some may not even be on
+    /// the paths.
     settling: Atomic<u32>,
     /// What is counted: I/Os in the upper half, commands in the lower one.
     out: Atomic<u64>,
@@ -61,13 +62,18 @@ impl Limit {
         self.most.load(Relaxed)
     }
 
-    /// Sets the limit, 0 for none. Only once all that is sent by who has asked before is on the
-    /// paths is it kept.
+    /// Sets the limit, 0 for none. When all that is sent by who has asked before is on the paths,
+    /// [`Limit::is_set`] is to be called. One caller at a time.
     pub(crate) fn set(&self, most: u32) {
         if self.most() == 0 {
-            self.settling.store(1, Relaxed);
+            self.settling.store(2, Relaxed);
         }
         self.most.xchg(most, Full);
+    }
+
+    /// Whoever asked before the limit was set has put what he sends on the paths.
+    pub(crate) fn is_set(&self) {
+        let _ = self.settling.cmpxchg(2, 1, Full);
     }
 
     /// Asks to send an I/O that needs so many commands. One that needs more than the limit has to
@@ -103,10 +109,7 @@ impl Limit {
         // In this order: what comes back meanwhile is missing from both, or from the second only.
         let (all, at_most) = on_paths();
         let out = self.out.load(Acquire);
-        let settled = all <= ios(out);
-        if settled {
-            self.settling.store(0, Relaxed);
-        }
+        let settled = all <= ios(out) && self.settling.cmpxchg(1, 0, Full).is_ok();
         let used = if settled { commands(out) } else { at_most };
         if !fits(used, needs, most) {
             return Answer::Wait;
@@ -115,9 +118,10 @@ impl Limit {
         Answer::Counted
     }
 
-    /// Somebody waits. Says whether there may be room all the same: what was out when he was told
-    /// to wait may be back before this. `on_paths` is as for [`Limit::settle`].
-    pub(crate) fn crowd(&self, on_paths: impl FnOnce() -> (u32, u32)) -> bool {
+    /// Somebody waits who needs so many commands. Says whether there is room for him all the same:
+    /// what was out when he was told to wait may be back before this. `on_paths` is as for
+    /// [`Limit::settle`].
+    pub(crate) fn crowd(&self, needs: u32, on_paths: impl FnOnce() -> (u32, u32)) -> bool {
         // In this order, the reverse of that in `returned` and what follows it: either who comes
         // back sees that somebody waits, or it is seen here that he is back.
         self.crowded.xchg(1, Full);
@@ -126,7 +130,7 @@ impl Limit {
             0 => commands(self.out.load(Acquire)),
             _ => on_paths().1,
         };
-        most == 0 || used < most
+        most == 0 || fits(used, needs, most)
     }
 
     /// Whether somebody waits: to be asked after anything came back.

@@ -26,9 +26,9 @@ pub(super) struct PerBio<T: Target> {
 ///
 /// # Invariants
 ///
-/// The bio is a device-mapper clone made for a target of type `T`, `per_bio` is its per-bio data and
-/// initialised, the target's destructor was not called yet (it is not, while a bio is outstanding),
-/// and nobody else uses the bio.
+/// The bio is a device-mapper clone made for a target of type `T`, `per_bio` is its per-bio data
+/// and initialised, the target's destructor was not called yet (it is not, while a bio is
+/// outstanding), and nobody else uses the bio.
 pub(crate) struct Owned<T: Target> {
     bio: NonNull<bindings::bio>,
     per_bio: NonNull<PerBio<T>>,
@@ -378,6 +378,11 @@ impl<T: Target> BioList<T> {
         self.head.is_none()
     }
 
+    /// The first bio, to look at.
+    pub(crate) fn first(&self) -> Option<Listed<'_, T>> {
+        self.iter().next()
+    }
+
     /// Takes all bios of another list, behind its own.
     pub(crate) fn append(&mut self, other: &mut Self) {
         let other = ManuallyDrop::new(other.take());
@@ -401,10 +406,7 @@ impl<T: Target> BioList<T> {
             // SAFETY: The bio is the list's, which is borrowed meanwhile.
             unsafe {
                 next = NonNull::new((*bio.as_ptr()).bi_next);
-                Some(Listed(
-                    ManuallyDrop::new(Owned::from_raw(bio)),
-                    PhantomData,
-                ))
+                Some(Listed(ManuallyDrop::new(Owned::from_raw(bio)), PhantomData))
             }
         })
     }

@@ -3,7 +3,7 @@
 //! Which adapter the traffic to an address takes.
 
 use crate::policy::{
-    hash::{Bid, Bidder},
+    hash::{drawn, Bid},
     table::Dest,
 };
 use proptest::{collection::vec, prelude::*};
@@ -19,11 +19,7 @@ fn winner(dest: &Dest, adapters: &[(String, u32)]) -> Option<usize> {
         .enumerate()
         .filter(|(_, (_, weight))| *weight > 0)
     {
-        let bidder = Bidder {
-            name: name.as_bytes(),
-            weight: *weight,
-        };
-        let bid = Bid::new(dest, bidder);
+        let bid = Bid::new(*weight, drawn(dest, name.as_bytes()));
         if best.is_none_or(|(_, other)| bid.beats(other)) {
             best = Some((number, bid));
         }
@@ -140,15 +136,7 @@ fn a_bid_is_the_weight_over_the_logarithm() {
     // Two adapters with the same draw but other weights: the ratio of their bids is that of the
     // weights.
     for n in 0..1000 {
-        let bid = |weight| {
-            Bid::new(
-                &dest(n),
-                Bidder {
-                    name: b"eth0",
-                    weight,
-                },
-            )
-        };
+        let bid = |weight| Bid::new(weight, drawn(&dest(n), b"eth0"));
         assert!(bid(2).beats(bid(1)) && !bid(1).beats(bid(2)) && !bid(1).beats(bid(1)));
         assert!(!bid(0).beats(bid(1)) && !bid(0).beats(bid(0)));
     }

@@ -67,6 +67,7 @@ mod alone {
                     Step::Return(_) => {}
                     Step::Set(new) => {
                         limit.set(new);
+                        limit.is_set();
                         most = new;
                         prop_assert_eq!(limit.most(), new);
                     }
@@ -79,7 +80,7 @@ mod alone {
     fn without_a_limit_nothing_is_counted() {
         let limit = Limit::new(0);
         assert_eq!(limit.ask(|| u32::MAX), Answer::Free);
-        assert!(limit.crowd(no_paths));
+        assert!(limit.crowd(1, no_paths));
     }
 
     #[test]
@@ -92,15 +93,28 @@ mod alone {
         assert_eq!(limit.ask(|| 5), Answer::Wait);
     }
 
+    /// Else whoever retries it would do so again and again.
+    #[test]
+    fn there_is_no_room_for_who_needs_more_than_is_left() {
+        let limit = Limit::new(7);
+        assert_eq!(limit.ask(|| 6), Answer::Counted);
+        assert_eq!(limit.ask(|| 2), Answer::Wait);
+        assert!(!limit.crowd(2, no_paths));
+        assert!(limit.crowd(1, no_paths));
+        assert!(!limit.crowd(9, no_paths), "it has to be alone");
+        limit.returned(6);
+        assert!(limit.crowd(9, no_paths));
+    }
+
     #[test]
     fn who_waits_is_seen_until_cleared() {
         let limit = Limit::new(1);
         assert_eq!(limit.ask(|| 1), Answer::Counted);
         assert!(!limit.is_crowded());
-        assert!(!limit.crowd(no_paths));
+        assert!(!limit.crowd(1, no_paths));
         assert!(limit.is_crowded());
         limit.returned(1);
-        assert!(limit.crowd(no_paths), "there is room now");
+        assert!(limit.crowd(1, no_paths), "there is room now");
         limit.clear();
         assert!(!limit.is_crowded());
     }
@@ -111,6 +125,11 @@ mod alone {
         let limit = Limit::new(0);
         assert_eq!(limit.ask(|| 1), Answer::Free);
         limit.set(2);
+        // Somebody may have asked, and not sent yet.
+        assert_eq!(limit.settle(1, || (0, 0)), Answer::Counted);
+        assert_eq!(limit.ask(|| 1), Answer::Settle);
+        limit.returned(1);
+        limit.is_set();
         assert_eq!(limit.ask(|| 1), Answer::Settle);
         assert_eq!(limit.settle(1, || (1, 1)), Answer::Counted);
         assert_eq!(limit.ask(|| 1), Answer::Settle);
@@ -170,7 +189,7 @@ mod together {
             }
             let mut waiting = self.waiting.lock().unwrap();
             *waiting += 1;
-            if self.limit.crowd(|| self.on_paths()) {
+            if self.limit.crowd(1, || self.on_paths()) {
                 self.kicked.store(1, Relaxed);
             }
             None
@@ -227,6 +246,7 @@ mod together {
             // Sent before there was a limit.
             assert_eq!(bond.send(), Some(false));
             bond.limit.set(1);
+            bond.limit.is_set();
             let other = {
                 let bond = bond.clone();
                 thread::spawn(move || bond.send())
