@@ -304,6 +304,7 @@ impl Bond {
     /// Chooses a path that is in use and has its link; a path found without is failed here. With
     /// its epoch: if that is still its own when the I/O comes back, nothing was voided since the
     /// path was seen in use. Any context.
+    #[inline(always)]
     fn choose(this: &Arc<Self>, here: &Here, shape: Shape) -> Option<(usize, u32)> {
         // Each round ends the use of a path, but for those that come back meanwhile.
         for _ in 0..=this.paths.len() {

@@ -47,13 +47,22 @@ impl Inner {
 
 impl Bond {
     /// If an I/O has to wait behind a held write: the lock to hold it with, and since when.
+    #[inline]
     pub(super) fn must_hold(
         &self,
         bio: &Owned<Self>,
     ) -> Option<(SpinLockIrqGuard<'_, Inner>, u64)> {
-        if !self.holding.load(Relaxed) || bio.writes().is_none() {
-            return None;
+        match self.holding.load(Relaxed) {
+            true => self.must_hold_behind(bio),
+            false => None,
         }
+    }
+
+    fn must_hold_behind(
+        &self,
+        bio: &Owned<Self>,
+    ) -> Option<(SpinLockIrqGuard<'_, Inner>, u64)> {
+        bio.writes()?;
         let inner = self.inner.lock();
         let since = inner.held_before(bio)?;
         Some((inner, since))

@@ -79,6 +79,7 @@ impl Inner {
 
 impl Bond {
     /// A new I/O.
+    #[inline(always)]
     pub(super) fn begin_io<'a>(this: &Arc<Self>, mut bio: Incoming<'a, Self>) -> Mapped<'a> {
         if let Some((mut inner, since)) = this.must_hold(&bio) {
             let (bio, mapped) = bio.take();
@@ -143,6 +144,7 @@ impl Bond {
     }
 
     /// An I/O that came back.
+    #[inline(always)]
     pub(super) fn finish_io<'a>(this: &Arc<Self>, mut bio: Completed<'a, Self>) -> Ended<'a> {
         let status = bio.status();
         // One that no path has was ended here.

@@ -283,10 +283,12 @@ impl dm::Target for Bond {
         Self::end(this);
     }
 
+    #[inline(always)]
     fn map<'a>(this: &Arc<Self>, bio: Incoming<'a, Self>) -> Mapped<'a> {
         Self::begin_io(this, bio)
     }
 
+    #[inline(always)]
     fn end_io<'a>(this: &Arc<Self>, bio: Completed<'a, Self>) -> Ended<'a> {
         Self::finish_io(this, bio)
     }

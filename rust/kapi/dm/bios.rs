@@ -196,11 +196,11 @@ impl<'a, T: Target> Incoming<'a, T> {
         // only written.
         let per_bio = unsafe {
             let per_bio = Owned::per_bio_of(bio);
-            per_bio.write(PerBio {
-                target,
-                record: Record::of(bio.as_ptr()),
-                data: T::BioData::default(),
-            });
+            // One by one, and so without a copy of all on the stack.
+            let place = per_bio.as_ptr();
+            (&raw mut (*place).target).write(target);
+            (&raw mut (*place).record).write(Record::of(bio.as_ptr()));
+            (&raw mut (*place).data).write(T::BioData::default());
             per_bio
         };
         Self {
