@@ -123,8 +123,7 @@ pub(super) struct View<'a> {
 impl View<'_> {
     /// Where it is counted what is out on a path; or over its adapter, by whichever bond, where it
     /// is the adapters that balance.
-    fn counters(&self, number: usize) -> &Counters {
-        let path = &self.bond.paths[number];
+    fn counters<'b>(&self, path: &'b Path) -> &'b Counters {
         let adapter = match self.policy {
             Policy::AdapterLoad => path.adapter(),
             _ => None,
@@ -137,17 +136,17 @@ impl View<'_> {
     /// from here alone, which is enough then.
     fn least_loaded(&self, turn: &Turn, shape: Shape) -> Least {
         let near = turn.has_few();
-        let mut own_commands = 0;
-        let candidates = (0..self.count()).map(|number| {
-            let counters = self.counters(number);
+        let mut own_commands = 0u64;
+        let candidates = self.bond.paths.iter().map(|path| {
+            let counters = self.counters(path);
             let own = counters.out_here(self.here, shape.writes);
-            own_commands += own.commands();
+            own_commands = own_commands.wrapping_add(own.commands());
             let out = match near {
                 true => counters.out_near(self.here, shape.writes),
                 false => own,
             };
             Candidate {
-                share: self.share(number),
+                share: path.share_in_force(),
                 out,
             }
         });

@@ -231,6 +231,9 @@ impl Counters {
 
     /// What is out of this CPU and its neighbours, of reads or of writes.
     pub(super) fn out_near(&self, here: &Here, writes: bool) -> Load {
+        if self.lanes.is_single() {
+            return self.out_here(here, writes);
+        }
         let near = self.lanes.near(here.cpu());
         let way = usize::from(writes);
         let mut sum = 0u64;

@@ -98,6 +98,11 @@ impl<T: Sync + 'static> PerCpu<T> {
         }
     }
 
+    /// Whether there can be one CPU only.
+    pub(crate) fn is_single(&self) -> bool {
+        self.slots.len() == 1
+    }
+
     /// The value of a CPU; `None` if there can be no such CPU. Any context.
     pub(crate) fn of(&self, cpu: usize) -> Option<&T> {
         // SAFETY: Initialised by the type invariant, and valid as long as `self`.

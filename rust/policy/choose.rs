@@ -2,6 +2,8 @@
 
 //! Which path carries an I/O, where no quota decides it: see [`quota`](super::quota).
 
+use core::cmp::Ordering;
+
 /// What is out on a path: commands, and their bytes, in one number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load(pub(crate) u64);
@@ -52,47 +54,46 @@ pub(crate) const FEW: u64 = 24;
 /// On a path with nothing out an I/O counts as one part in so many of its bytes.
 const IDLE: u64 = 4;
 
-/// Chooses the path that would have done an I/O of so many bytes first: the one with the least
-/// bytes out, the I/O itself included, for its share. On a path with nothing out the I/O counts
-/// only a quarter, so that a slow path is not idle as long as there is enough to do. If nothing is
-/// out on any, the fastest is it; among equals they take turns, which is left to the caller. There
-/// are up to 64 paths.
+/// Chooses the path that would have done an I/O of so many bytes first: the one with the least bytes
+/// out, the I/O itself included, for its share. On a path with nothing out the I/O counts only a
+/// quarter, so that a slow path is not idle as long as there is enough to do. If nothing is out on
+/// any, the fastest is it; among equals they take turns, which is left to the caller. There are up to
+/// 64 paths, with shares of up to 1000.
 ///
 /// What the others do with the same load, and why a quarter: `selftests/host/src/sim`.
+#[inline(always)]
 pub(crate) fn least_loaded(paths: impl Iterator<Item = Candidate>, bytes: u32) -> Least {
     let bytes = u64::from(bytes.max(1));
-    let mut busy = false;
-    let mut best: Option<(usize, u64, u64)> = None;
-    let mut fastest = (0, 0u64);
+    let mut all_out = 0;
+    // The best one's load and share, and who is fastest. No product overflows: a load has 43 bits.
+    let (mut best, mut least, mut of) = (usize::MAX, u64::MAX, 0u64);
+    let (mut most, mut fastest) = (0, 0u64);
     for (number, Candidate { share, out }) in paths.enumerate() {
+        let share = u64::from(share);
         if share == 0 {
             continue;
         }
-        if share > fastest.0 {
-            fastest = (share, 0);
+        let bit = 1u64.wrapping_shl(number as u32);
+        match share.cmp(&most) {
+            Ordering::Greater => (most, fastest) = (share, bit),
+            Ordering::Equal => fastest |= bit,
+            Ordering::Less => {}
         }
-        if share == fastest.0 {
-            fastest.1 |= 1 << number;
-        }
-        let share = u64::from(share);
+        all_out |= out.0;
         let load = match out.0 {
             0 => bytes,
-            _ => (out.bytes() + bytes) * IDLE,
+            _ => out.bytes().wrapping_add(bytes).wrapping_mul(IDLE),
         };
-        busy |= out.0 != 0;
-        let better = best.is_none_or(|(_, least, of)| {
-            // load / share < least / of; of two equals the larger share.
-            let (own, other) = (load * of, least * share);
-            own < other || (own == other && share > of)
-        });
-        if better {
-            best = Some((number, load, share));
+        // load / share < least / of; of two equals the larger share.
+        let (own, other) = (load.wrapping_mul(of), least.wrapping_mul(share));
+        if of == 0 || own < other || (own == other && share > of) {
+            (best, least, of) = (number, load, share);
         }
     }
-    match best {
-        None => Least::None,
-        Some((number, ..)) if busy => Least::Path(number),
-        Some(_) => Least::AllIdle(fastest.1),
+    match (best, all_out) {
+        (usize::MAX, _) => Least::None,
+        (_, 0) => Least::AllIdle(fastest),
+        (best, _) => Least::Path(best),
     }
 }
 
