@@ -26,12 +26,16 @@ finish() {
 	exit $((FAILED > 0))
 }
 
-# Add up what cargo says of every test binary.
+# host_tests <log> [<variable for cargo>=<value>]... -- [<filter>]: add up what cargo says of every test binary.
 host_tests() {
-	local log=$CACHE/log/host-tests.log status=0 passed failed ignored
-	[ -e "$TOP/selftests/host/Cargo.toml" ] || return 0
-	"$ENTER" -- env CARGO_HOME="$CACHE/cargo" CARGO_TARGET_DIR="$CACHE/host-tests" \
-		cargo test --no-fail-fast --manifest-path "$TOP/selftests/host/Cargo.toml" 2>&1 | tee "$log" || status=$?
+	local log=$CACHE/log/$1.log status=0 passed failed ignored environment=()
+	for ((; $# > 1; )); do
+		shift
+		[ "$1" != -- ] || { shift; break; }
+		environment+=("$1")
+	done
+	"$ENTER" -- env CARGO_HOME="$CACHE/cargo" "${environment[@]}" \
+		cargo test --no-fail-fast --manifest-path "$TOP/selftests/host/Cargo.toml" "$@" 2>&1 | tee "$log" || status=$?
 	while read -r passed failed ignored; do
 		PASSED=$((PASSED + passed))
 		FAILED=$((FAILED + failed))
@@ -112,6 +116,10 @@ fi
 (step "build the module" "$ENTER" -- make modules KDIR="$KDIR") || { failed "the build of the module"; finish; }
 (step "build the test miniport" "$ENTER" -- make -C "$KDIR" M="$TOP/selftests/miniport" modules) ||
 	failed "the build of the test miniport"
-[ "${1-}" = --debug ] || host_tests
+if [ "${1-}" != --debug ]; then
+	host_tests host-tests CARGO_TARGET_DIR="$CACHE/host-tests" --
+	# What threads do together, in all orders.
+	host_tests host-tests-loom CARGO_TARGET_DIR="$CACHE/host-tests-loom" RUSTFLAGS="--cfg loom" -- loom
+fi
 kselftests
 finish

@@ -58,10 +58,7 @@ impl Bond {
         }
     }
 
-    fn must_hold_behind(
-        &self,
-        bio: &Owned<Self>,
-    ) -> Option<(SpinLockIrqGuard<'_, Inner>, u64)> {
+    fn must_hold_behind(&self, bio: &Owned<Self>) -> Option<(SpinLockIrqGuard<'_, Inner>, u64)> {
         bio.writes()?;
         let inner = self.inner.lock();
         let since = inner.held_before(bio)?;

@@ -46,19 +46,19 @@ pub(crate) enum Least {
     None,
 }
 
-/// A CPU that has more commands out than this looks at its own alone: that is enough to balance by.
-/// Were it 16, a job with 32 that goes to another CPU would leave so many behind, unseen, that some
-/// come back late.
+/// A CPU that has more commands out than this looks at its own alone: that is enough to balance
+/// by. Were it 16, a job with 32 that goes to another CPU would leave so many behind, unseen,
+/// that some come back late.
 pub(crate) const FEW: u64 = 24;
 
 /// On a path with nothing out an I/O counts as one part in so many of its bytes.
 const IDLE: u64 = 4;
 
-/// Chooses the path that would have done an I/O of so many bytes first: the one with the least bytes
-/// out, the I/O itself included, for its share. On a path with nothing out the I/O counts only a
-/// quarter, so that a slow path is not idle as long as there is enough to do. If nothing is out on
-/// any, the fastest is it; among equals they take turns, which is left to the caller. There are up to
-/// 64 paths, with shares of up to 1000.
+/// Chooses the path that would have done an I/O of so many bytes first: the one with the least
+/// bytes out, the I/O itself included, for its share. On a path with nothing out the I/O counts
+/// only a quarter, so that a slow path is not idle as long as there is enough to do. If nothing is
+/// out on any, the fastest is it; among equals they take turns, which is left to the caller. There
+/// are up to 64 paths, with shares of up to 1000.
 ///
 /// What the others do with the same load, and why a quarter: `selftests/host/src/sim`.
 #[inline(always)]
