@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+#include <linux/blk-mq.h>
 #include <linux/part_stat.h>
 #include <linux/percpu.h>
 #include <linux/sched/mm.h>
