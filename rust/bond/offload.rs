@@ -5,7 +5,7 @@
 use super::{balance::Shape, Bond, Path};
 use crate::{
     adapter::{Adapter, Membership, Overlap},
-    kapi::{miniport::Offload, netdev::Name},
+    kapi::{miniport::Offload, mm::NoIo, netdev::Name},
     policy::table::Policy,
 };
 use kernel::{
@@ -111,6 +111,8 @@ impl Bond {
 
     /// Finds out whether the primary adapter chooses itself. May sleep.
     fn learn_who_chooses(&self) {
+        // The queue that looks at the links asks for this.
+        let _noio = NoIo::new();
         let allowed = self.chooser.lock();
         if !*allowed {
             return;
