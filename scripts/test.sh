@@ -72,28 +72,30 @@ ktap() {
 }
 
 kselftests() {
-	local status=0 tests=() test verdict what
+	local status=0 tests=() test verdict what own
 	for test in ${TESTS-}; do
 		test=$(basename "$test" .sh).sh
 		[ -x "$TOP/selftests/$test" ] || die "there is no test $test"
 		tests+=("$test")
 	done
+	own=$(mktemp "$LOG.XXXXXX") # While one run waits for another's guest to end, both have theirs.
 	"$TOP/scripts/vm.sh" "${VM[@]}" --append "$CHECKS" -- "${SLOW[@]}" \
-		scripts/guest/run-kselftest "$KDIR" "${tests[@]}" | tee "$LOG" || status=$?
+		scripts/guest/run-kselftest "$KDIR" "${tests[@]}" | tee "$own" || status=$?
 	while read -r verdict what; do
 		case $verdict in
 		passed) PASSED=$((PASSED + 1)) ;;
 		skipped) SKIPPED=$((SKIPPED + 1)) ;;
 		failed) failed "$what" ;;
 		esac
-	done < <(ktap <"$LOG")
+	done < <(ktap <"$own")
 	case $status in
 	0) ;;
 	124) failed "the guest: timeout or hang" ;;
 	125) failed "the guest: crashed" ;;
 	*) failed "the guest: the runner ended with status $status" ;;
 	esac
-	grep -q '^\(not \)\?ok ' "$LOG" || failed "the kselftests: none ran"
+	grep -q '^\(not \)\?ok ' "$own" || failed "the kselftests: none ran"
+	mv "$own" "$LOG"
 	if kernel_faults <"$CONSOLE" >&2; then
 		failed "the guest's kernel log as a whole ($CONSOLE)"
 	else

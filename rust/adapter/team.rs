@@ -15,6 +15,7 @@
 use super::{Adapter, Adapters};
 use crate::{
     kapi::{
+        mm::NoIo,
         netdev::Name,
         percpu::Here,
         workqueue::{enqueue, flush, stop, OnQueue, OwnedQueue},
@@ -238,6 +239,8 @@ impl Membership {
         adapters: &Arc<Adapters>,
         members: KVec<Arc<Adapter>>,
     ) -> Result<Result<Self, Overlap>> {
+        // Who looks at the links takes the lock too, and the end of an I/O may wait for that.
+        let _noio = NoIo::new();
         let mut teams = adapters.teams.lock();
         let has = |team: &Team, adapter: &Arc<Adapter>| {
             team.members.iter().any(|own| Arc::ptr_eq(own, adapter))
