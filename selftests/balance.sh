@@ -199,7 +199,7 @@ share=$(share_of "$fast")
 check "shares follow them: $share" test "$share" -ge 740 -a "$share" -le 850
 speed=$(cat "${SYS[$bond]}/paths/${fast#/dev/}/speed")
 check "the speed is the cable's, less what the protocol takes: $speed bytes/s" \
-	test "$speed" -ge 7500000 -a "$speed" -le 10500000
+	test "$speed" -ge 7500000 -a "$speed" -le 13000000
 check_is "shares add up" 1000 $(($(share_of "$fast") + $(share_of "$slow")))
 was=$share
 io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=3

@@ -76,16 +76,22 @@ impl Path {
         let unbound = self.without_offload(|| {
             let mut bound = self.binding.lock();
             let is_one = bound.as_deref().is_some_and(which);
+            let binding = bound.take_if(|_| is_one)?;
+            if self.told_primary.xchg(false, Relaxed) {
+                let _ = binding.set_role(false);
+            }
             // It may speak until it is unbound, which is done under the lock: nobody else holds the
             // binding now.
-            is_one.then(|| {
-                drop(bound.take());
-                self.told_primary.store(false, Relaxed);
-                self.port.xchg(0, Relaxed)
-            })
+            drop(binding);
+            Some(self.port.xchg(0, Relaxed))
         });
-        if let Some(port) = unbound {
-            self.forget_words(port);
+        let Some(port) = unbound else {
+            return;
+        };
+        self.forget_words(port);
+        // Another path over the adapter may have the same register.
+        if let Some(team) = self.adapter().and_then(Adapter::team) {
+            team.write_roles();
         }
     }
 
