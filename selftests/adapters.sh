@@ -236,4 +236,13 @@ echo 1 >$D/registered
 check "with it the register is written again" wait_for 5 registers 0 1
 remove_dm "${bond#/dev/mapper/}"
 check "at the end none is primary" wait_for 5 count_is "$b" role 0
+take_out
+
+# Adapters and addresses that only a miniport knows are hashed, too.
+insert netdevs=dmba0,dmba1 dests=192.0.2.1,192.0.2.1 || { fail "the test miniport is loaded again"; finish; }
+bond=''
+new_bond "0 adapter-hash 0 2 $a 0 $b 0"
+check "a read" read_blocks "$bond" 10
+check_is "an address that a miniport knows has one path" "0 10" \
+	"$(printf '%s\n' "$(ios "$bond" "$a")" "$(ios "$bond" "$b")" | sort -n | xargs)"
 finish

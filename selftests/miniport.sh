@@ -343,9 +343,9 @@ is_back "restored" "$a"
 set_ "$a" hold 1
 writes_held "writes are kept" 4 "$a"
 aborts=$(of_ "$a" aborts)
-echo $((500 * SLOW)) >"${SYS[$bond]}/abort_ms"
+echo $((2000 * SLOW)) >"${SYS[$bond]}/abort_ms"
 set_ "$a" fail path
-ip link set dmbt0 down && sleep 0.1 && ip link set dmbt0 up && pause 1
+ip link set dmbt0 down && sleep 0.1 && ip link set dmbt0 up && pause 2.5
 check_is "a flap of a path told failed costs none" "$aborts" "$(of_ "$a" aborts)"
 ip link set dmbt0 down
 check "but its link lost for good does" wait_for 5 done_in_time

@@ -130,6 +130,11 @@ impl Team {
         self.set(next.map_or(Self::NONE, |next| next as u32));
     }
 
+    /// Waits until the role registers are written that were to be before this call. May sleep.
+    pub(crate) fn settle(self: &Arc<Self>) {
+        flush(self);
+    }
+
     /// To be called under the lock only.
     fn set(self: &Arc<Self>, number: u32) {
         if self.primary.xchg(number, Full) != number {
@@ -277,8 +282,6 @@ impl Membership {
         if self.left.xchg(true, Full) {
             return;
         }
-        // Whose paths have left their adapters is not held by the work after this.
-        flush(&self.team);
         let mut teams = self.team.adapters.teams.lock();
         let own = |(team, _): &(Arc<Team>, usize)| Arc::ptr_eq(team, &self.team);
         let Some(index) = teams.iter().position(own) else {

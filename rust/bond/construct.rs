@@ -8,7 +8,7 @@ use super::{
     works, Bond, Gate, Inner, Watched,
 };
 use crate::{
-    adapter::Adapters,
+    adapter::{Adapter, Adapters},
     kapi::{
         block::UniqueId,
         dm::{Args, BioList, Refusal, Table},
@@ -185,6 +185,12 @@ impl Bond {
         this.end_offload();
         for path in &this.paths {
             Path::end(path);
+        }
+        // Paths that have left their adapters are not held by their teams' work after this.
+        for path in &this.paths {
+            if let Some(team) = path.adapter().and_then(Adapter::team) {
+                team.settle();
+            }
         }
         if let Some(team) = this.team.as_ref() {
             team.leave();

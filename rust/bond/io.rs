@@ -231,6 +231,11 @@ impl Bond {
         inner.waiting = bios;
         if left {
             this.crowd(&inner);
+            if inner.in_use == 0 {
+                // The kick for that may have come while the list was in hand: nobody waits for
+                // room any more.
+                this.kick();
+            }
         } else if inner.waiting.is_empty() {
             this.limit.clear();
         }

@@ -101,6 +101,9 @@ impl Bond {
         if let Some(team) = self.team.as_ref() {
             team.write_roles();
         }
+        // Of what is known of adapters and addresses only since the paths have begun.
+        let _guard = self.inner.lock();
+        self.shares_changed();
         Ok(())
     }
 

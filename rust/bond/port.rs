@@ -77,7 +77,8 @@ impl Path {
             let mut bound = self.binding.lock();
             let is_one = bound.as_deref().is_some_and(which);
             let binding = bound.take_if(|_| is_one)?;
-            if self.told_primary.xchg(false, Relaxed) {
+            let port = self.port.load(Relaxed);
+            if self.told_primary.xchg(false, Relaxed) && !self.is_told_beside(port) {
                 let _ = binding.set_role(false);
             }
             // It may speak until it is unbound, which is done under the lock: nobody else holds the
@@ -93,6 +94,18 @@ impl Path {
         if let Some(team) = self.adapter().and_then(Adapter::team) {
             team.write_roles();
         }
+    }
+
+    /// Whether the same miniport has been told over another path that the adapter is the primary
+    /// one.
+    fn is_told_beside(&self, port: usize) -> bool {
+        let mut is_told = false;
+        if let Some(adapter) = self.adapter() {
+            adapter.each_path(|path| {
+                is_told |= path.port.load(Relaxed) == port && path.told_primary.load(Relaxed);
+            });
+        }
+        is_told
     }
 
     /// What a miniport said counts no longer; nor what it said of the adapter, unless it is bound

@@ -49,7 +49,8 @@ struct dm_bond_path;
  *	all I/O of the bonds whose adapters balance, and chooses which adapter transmits it; a
  *	secondary one only transmits. Called for every path over the adapter that the miniport is
  *	bound to, again whenever that may have changed; for secondary adapters before the primary
- *	one. Before a path is unbound its adapter is said to be secondary. May sleep. May be NULL.
+ *	one. Before the last path over the primary adapter is unbound it is said to be secondary.
+ *	May sleep. May be NULL.
  * @choose: Chooses the path, and so the adapter, that transmits an I/O. Called with the data of the
  *	bond's path over the primary adapter, once @set_role has taken that it is one. @paths has
  *	the data of all paths of the bond, in the order of the table line, NULL for those that this

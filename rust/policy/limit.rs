@@ -87,6 +87,10 @@ impl Limit {
         if self.settling.load(Relaxed) != 0 {
             return Answer::Settle;
         }
+        self.count(needs, most)
+    }
+
+    fn count(&self, needs: u32, most: u32) -> Answer {
         let mut out = self.out.load(Relaxed);
         while fits(commands(out), needs, most) {
             match self.out.cmpxchg(out, out + io(needs), Full) {
@@ -106,12 +110,18 @@ impl Limit {
         if most == 0 {
             return Answer::Free;
         }
-        // In this order: what comes back meanwhile is missing from both, or from the second only.
+        // In this order, which the full barrier keeps: what comes back meanwhile is missing from
+        // both, or from the second only.
         let (all, at_most) = on_paths();
-        let out = self.out.load(Acquire);
-        let settled = all <= ios(out) && self.settling.cmpxchg(1, 0, Full).is_ok();
-        let used = if settled { commands(out) } else { at_most };
-        if !fits(used, needs, most) {
+        let out = self.out.fetch_add(0u64, Full);
+        // Another one may have settled it since this one asked: then who asked after that is
+        // counted, and not on the paths yet.
+        let is_settled = self.settling.load(Acquire) == 0
+            || all <= ios(out) && self.settling.cmpxchg(1, 0, Full).is_ok();
+        if is_settled {
+            return self.count(needs, most);
+        }
+        if !fits(at_most, needs, most) {
             return Answer::Wait;
         }
         self.out.fetch_add(io(needs), Full);

@@ -140,6 +140,19 @@ mod alone {
         assert_eq!(limit.settle(1, || (1, 1)), Answer::Counted);
         assert_eq!(limit.ask(|| 1), Answer::Wait);
     }
+
+    /// Who was told to settle the limit counts as all others do once it is settled: what they
+    /// counted may not be on the paths yet.
+    #[test]
+    fn who_comes_to_settle_a_settled_limit_keeps_it() {
+        let limit = Limit::new(0);
+        limit.set(2);
+        limit.is_set();
+        assert_eq!(limit.ask(|| 1), Answer::Settle);
+        assert_eq!(limit.settle(1, || (0, 0)), Answer::Counted);
+        assert_eq!(limit.ask(|| 1), Answer::Counted);
+        assert_eq!(limit.settle(1, || (1, 1)), Answer::Wait);
+    }
 }
 
 /// All orders of what threads do, and all that weak memory allows. Run with `--cfg loom`.
