@@ -93,6 +93,7 @@ impl Bond {
                 }
             }
             Change::Gained => {
+                path.abort_no_more();
                 watched.damping.back(this.now());
                 inner.in_use += 1;
                 trace::restore(this.events.device(), path.dev(), inner.in_use);

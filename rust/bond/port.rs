@@ -228,6 +228,13 @@ impl Path {
         rearm::<_, ABORT>(self, 0);
     }
 
+    /// The path is in use again: when it next fails nothing is asked for because of what was before.
+    /// To be called under the bond's lock only.
+    pub(super) fn abort_no_more(self: &Arc<Self>) {
+        self.abort_told.store(false, Relaxed);
+        cancel_delayed::<_, ABORT>(self);
+    }
+
     fn abort(this: &Arc<Self>, bond: &Arc<Bond>) {
         let told = this.abort_told.xchg(false, Relaxed);
         if !this.has_link() && !this.is_in_use() && this.is_bound() {
@@ -261,6 +268,9 @@ impl Path {
                 ))
             }
         };
+        if this.is_in_use() {
+            return;
+        }
         if told {
             this.abort_told.store(true, Relaxed);
         }
