@@ -228,8 +228,8 @@ impl Path {
         rearm::<_, ABORT>(self, 0);
     }
 
-    /// The path is in use again: when it next fails nothing is asked for because of what was before.
-    /// To be called under the bond's lock only.
+    /// The path is in use again: when it next fails nothing is asked for because of what was
+    /// before. To be called under the bond's lock only.
     pub(super) fn abort_no_more(self: &Arc<Self>) {
         self.abort_told.store(false, Relaxed);
         cancel_delayed::<_, ABORT>(self);
