@@ -95,6 +95,7 @@ trace_on() {
 trace_off() {
 	echo 0 >$TRACE/tracing_on
 	echo 0 >$TRACE/events/block/enable
+	echo 1 >$TRACE/tracing_on # As other tests expect it.
 }
 at_exit trace_off
 # numbers <device>: as the trace has them.
