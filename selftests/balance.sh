@@ -30,13 +30,14 @@ io() {
 # shared_as <what> <permille of the first disk> <largest I/O in bytes> <fio option>...: what went to each disk is its
 # share, but for one I/O of each path and CPU, and the quotas of a round that is not over.
 shared_as() {
-	local what=$1 share=$2 largest=$3 a b off quota
+	local what=$1 share=$2 largest=$3 a b off mean quota
 	shift 3
 	a=$(sectors "$fast") b=$(sectors "$slow")
 	io "$@" || { fail "$what: the I/O"; return 1; }
 	a=$((($(sectors "$fast") - a) * 512)) b=$((($(sectors "$slow") - b) * 512))
 	off=$((a - (a + b) * share / 1000))
-	quota=$(((a + b) / IOS * share / (1000 - share)))
+	mean=$(((a + b) / IOS))
+	quota=$((mean * share / (1000 - share)))
 	check "$what: $a and $b bytes, off by $off" test "${off#-}" -le $(((largest + quota) * CPUS))
 }
 
@@ -188,7 +189,10 @@ remove_dm "${bond#/dev/mapper/}"
 
 # Shares that follow speeds: two cables, of which one is four times as fast.
 at_exit rig_down
-rig_up 2 64 && shape 1 80 && shape 2 20 || { fail "the rig"; finish; }
+if ! { rig_up 2 64 && shape 1 80 && shape 2 20; }; then
+	fail "the rig"
+	finish
+fi
 fast=$(rig_path 1) slow=$(rig_path 2)
 make_bond bond "0 dynamic 0 2 $fast 1 netdev:eth1 $slow 1 netdev:eth2"
 check_is "no speed is known at first" "0 0" "$(cat "${SYS[$bond]}"/paths/*/speed | xargs)"
