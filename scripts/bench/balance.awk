@@ -66,13 +66,10 @@ function judge(cell_, device,    rival, part) {
 			part_of(cell_, device)))
 }
 
-function head_row(    d) {
-	begin_row()
-	cell("")
+function titles(    d, text) {
 	for (d = 1; d <= devices; d++)
-		cell(title(device_[d]))
-	end_row()
-	rule(1, devices)
+		text = text (d > 1 ? ";" : "") title(device_[d])
+	return text
 }
 
 END {
@@ -80,7 +77,7 @@ END {
 		" Mbit/s (tbf); random I/O, io_uring, " SECONDS_ " s each, after " RAMP_S " s that do not count; the bond " \
 		"static with shares set right. Throughput in percent of the sum of what each path does alone at depth " \
 		(DEPTHS + 0) " (in the same boot; native devices have one of their own, and are held against that sum):")
-	head_row()
+	head(titles())
 	for (c = 1; c <= cells; c++) {
 		begin_row()
 		cell(names(cell_at[c]))
@@ -90,7 +87,7 @@ END {
 		judge(cell_at[c], JUDGED)
 	}
 	print "\nTime that an I/O takes, median / 99th percentile, in ms:\n"
-	head_row()
+	head(titles())
 	for (c = 1; c <= cells; c++) {
 		begin_row()
 		cell(names(cell_at[c]))

@@ -37,15 +37,7 @@ END {
 		FAST_MBIT ", then " SLOW_MBIT ", then " FAST_MBIT " again, " PHASE_S " s each; random reads of 32 KiB, depth " \
 		"32. The time until 95 % of the new optimum are reached and kept, and the throughput of the phase in percent " \
 		"of its optimum, which is the sum of what each path does alone. Bond static has equal shares.")
-	begin_row()
-	cell("")
-	cell("before, %")
-	cell("slower: after")
-	cell("%")
-	cell("faster: after")
-	cell("%")
-	end_row()
-	rule(1, 5)
+	head("before, %;slower: after;%;faster: after;%")
 	for (d = 1; d <= devices; d++) {
 		device = device_[d]
 		begin_row()

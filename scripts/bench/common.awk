@@ -62,6 +62,17 @@ function rule(left, right,    line) {
 	print line
 }
 
+# The heads of the columns after the first, parted by ";", and the rule below them.
+function head(names,    n, i, name) {
+	n = split(names, name, ";")
+	begin_row()
+	cell("")
+	for (i = 1; i <= n; i++)
+		cell(name[i])
+	end_row()
+	rule(1, n)
+}
+
 function number(n,    text, sign) {
 	text = sprintf("%.0f", n)
 	sign = sub(/^-/, "", text) ? "-" : ""

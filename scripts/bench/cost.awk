@@ -38,17 +38,12 @@ function judge(device, rw, depth,    more) {
 END {
 	split("read write", rws)
 	split("1 32", depths)
-	split("allocations;bytes allocated;works queued;context switches", what, ";")
+	events = "allocations;bytes allocated;works queued;context switches"
+	split(events, what, ";")
 	begin_page("What an I/O costs", "Instructions per I/O, fio's own and the disk's included: 4 KiB, random, " \
 		"io_uring, two null_blk disks as paths (dm-linear: one), " number(IOS) " I/Os. In parentheses: above " \
 		"dm-linear, and as a part of what the cheapest selector of dm-multipath (queue_mode bio) is above it.")
-	begin_row()
-	cell("")
-	for (r = 1; r <= 2; r++)
-		for (q = 1; q <= 2; q++)
-			cell(rws[r] "s, depth " depths[q])
-	end_row()
-	rule(1, 4)
+	head("reads, depth 1;reads, depth 32;writes, depth 1;writes, depth 32")
 	for (d = 1; d <= devices; d++) {
 		device = device_[d]
 		begin_row()
@@ -73,12 +68,7 @@ END {
 			print line >data
 	}
 	print "\nPer I/O, random reads, at depth 1 / at depth 32 (submitted 16 at a time):\n"
-	begin_row()
-	cell("")
-	for (i = 1; i <= 4; i++)
-		cell(what[i])
-	end_row()
-	rule(1, 4)
+	head(events)
 	for (d = 1; d <= devices; d++) {
 		device = device_[d]
 		begin_row()

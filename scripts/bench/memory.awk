@@ -9,13 +9,7 @@ END {
 		"4 KiB read in flight beside what its disk takes. A path: the difference between a device with 64 and one " \
 		"with 1, by 63. The device: what one with 1 path takes, less that path; device mapper's own part, which " \
 		"dm-linear shows, is in it. What is kept for each CPU counts for all of them.")
-	begin_row()
-	cell("")
-	cell("the device")
-	cell("a path")
-	cell("an I/O in flight")
-	end_row()
-	rule(1, 3)
+	head("the device;a path;an I/O in flight")
 	for (d = 1; d <= devices; d++) {
 		device = device_[d]
 		path = ((device, 64) in bytes) ? (bytes[device, 64] - bytes[device, 1]) / 63 : 0

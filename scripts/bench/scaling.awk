@@ -35,14 +35,7 @@ END {
 	begin_page("What a second CPU is worth", "I/Os per second of one job and of two, each on its own CPU: 4 KiB, " \
 		"random reads, io_uring, depth 32 (submitted 16 at a time), two null_blk disks as paths. Medians of " rounds \
 		" rounds of " ROUND_S " s, the devices in turns. Required: 0.95 of dm-linear's.")
-	begin_row()
-	cell("")
-	cell("one job")
-	cell("two jobs")
-	cell("two / one")
-	cell("relative to dm-linear's")
-	end_row()
-	rule(1, 4)
+	head("one job;two jobs;two / one;relative to dm-linear's")
 	for (d = 1; d <= devices; d++) {
 		device = device_[d]
 		relative = median(device, "relative")
