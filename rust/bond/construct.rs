@@ -8,7 +8,7 @@ use super::{
     works, Bond, Gate, Inner, Watched,
 };
 use crate::{
-    adapter::{Adapter, Adapters},
+    adapter::Adapters,
     kapi::{
         block::UniqueId,
         dm::{Args, BioList, Refusal, Table},
@@ -188,7 +188,7 @@ impl Bond {
         }
         // Paths that have left their adapters are not held by their teams' work after this.
         for path in &this.paths {
-            if let Some(team) = path.adapter().and_then(Adapter::team) {
+            if let Some(team) = path.team() {
                 team.settle();
             }
         }

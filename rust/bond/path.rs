@@ -8,7 +8,7 @@ use super::{
     Bond,
 };
 use crate::{
-    adapter::{Adapter, Lease},
+    adapter::{Adapter, Lease, Team},
     kapi::{
         block::{BlockDevice, DevT, Probe},
         miniport::Binding,
@@ -189,6 +189,11 @@ impl Path {
             true => self.adapter.as_ref().map(core::ops::Deref::deref),
             false => None,
         }
+    }
+
+    /// The team that the path's adapter is of.
+    pub(super) fn team(&self) -> Option<Arc<Team>> {
+        self.adapter().and_then(Adapter::team)
     }
 
     /// The adapter, to be kept.

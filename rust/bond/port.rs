@@ -7,7 +7,7 @@ use super::{
     Bond,
 };
 use crate::{
-    adapter::{Adapter, Adapters},
+    adapter::Adapters,
     kapi::{
         miniport::{Binding, Port},
         workqueue::{cancel_delayed, enqueue_delayed, rearm},
@@ -60,7 +60,7 @@ impl Path {
         *bound = Some(Arc::new(binding, GFP_KERNEL)?);
         drop(bound);
         Self::learn(this, adapter, dest)?;
-        if let Some(team) = this.adapter().and_then(Adapter::team) {
+        if let Some(team) = this.team() {
             team.write_roles();
         }
         Ok(())
@@ -91,7 +91,7 @@ impl Path {
         };
         self.forget_words(port);
         // Another path over the adapter may have the same register.
-        if let Some(team) = self.adapter().and_then(Adapter::team) {
+        if let Some(team) = self.team() {
             team.write_roles();
         }
     }
