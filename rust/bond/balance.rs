@@ -497,6 +497,7 @@ impl Bond {
         let mut shares = [0; MAX_PATHS];
         let shares = &mut shares[..self.paths.len()];
         let mut due = 0u64;
+        let (out, _) = self.out();
         let mut guard = self.inner.lock();
         let interval_ms = guard.features.ms(Time::Interval);
         for (path, (share, meter)) in self
@@ -509,7 +510,7 @@ impl Bond {
             *share = path.share_under(Policy::Dynamic);
             let counters = path.counters();
             let idle = path.is_in_use() && counters.inflight() == 0;
-            if idle && meter.is_to_be_tried(interval_ms, counters.latency()) {
+            if idle && meter.is_to_be_tried(interval_ms, counters.latency(), out.into()) {
                 due |= 1 << path.number();
             }
         }

@@ -4,7 +4,7 @@
 
 use crate::{
     kapi::percpu::{Here, PerCpu},
-    policy::choose::Load,
+    policy::{choose::Load, speed},
     sync::{Atomic, Full, Relaxed},
 };
 use kernel::prelude::*;
@@ -90,7 +90,7 @@ pub(crate) struct Timed {
 pub(crate) struct Counters {
     lanes: PerCpu<Lane>,
     watches: PerCpu<Watch>,
-    /// How long the last timed command took, in nanoseconds.
+    /// How long the last timed command would have taken alone, in nanoseconds.
     latency: Atomic<u64>,
     /// How often the LU has answered, beside the I/O that moved data.
     answers: Atomic<u64>,
@@ -162,7 +162,7 @@ impl Counters {
     /// While a CPU always has something out, the path is never idle: then what it has moved from
     /// the end of one timed command to that of the next, over the time between, is its speed. Where
     /// it may have been idle, all that was out when the command was sent is taken to have been
-    /// moved while it was out: see [`speed`](crate::policy::speed).
+    /// moved while it was out: see [`speed`].
     pub(super) fn watch(&self, io: Counted, timed: Option<(Timed, u64)>, last: bool) {
         let cpu = usize::from(io.cpu);
         let (Some(watch), Some(lane)) = (self.watches.of(cpu), self.lanes.of(cpu)) else {
@@ -177,7 +177,7 @@ impl Counters {
                 0 => (timed.out, latency),
                 at => (bytes.wrapping_sub(before), now.saturating_sub(at)),
             };
-            self.latency.store(latency, Relaxed);
+            self.latency.store(speed::alone(latency, io.bytes, timed.out), Relaxed);
             watch.moved.add(moved, Relaxed);
             watch.nanos.add(nanos.max(1), Relaxed);
         }
@@ -199,7 +199,7 @@ impl Counters {
         })
     }
 
-    /// How long the last timed command took, in nanoseconds.
+    /// How long the last timed command would have taken alone, in nanoseconds.
     pub(super) fn latency(&self) -> u64 {
         self.latency.load(Relaxed)
     }

@@ -11,15 +11,15 @@
 //! on any (J. Little, "A Proof for the Queuing Formula: L = λW", 1961). A time without commands is
 //! none. Reads and writes are measured each by themselves, and added up.
 //!
-//! In each interval in which something was measured, the sums of the last ones count an eighth: so
-//! after three 0.2 % of a speed is what it was before. A path that nobody uses keeps its speed, and
-//! is tried with one I/O now and then ([`Meter::is_to_be_tried`]).
+//! From one interval to the next the sums keep an eighth: so after three 0.2 % of a speed is what it
+//! was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then
+//! ([`Meter::is_to_be_tried`]).
 
 use super::share::{self, WHOLE};
 
 /// Of the sums of an interval, one part in so many is kept in the next one.
 const KEPT: u64 = 8;
-/// A path that was idle for so many times as long as its last command took is tried.
+/// A command that tries an idle path may take one part in so many of the time of all commands.
 const PATIENCE: u64 = 160;
 
 /// What is known of a path's speed.
@@ -46,18 +46,19 @@ impl Meter {
             self.stale = self.stale.saturating_add(1);
             return;
         }
-        self.stale = 0;
-        self.moved = (self.moved / KEPT).saturating_add(moved);
-        self.nanos = (self.nanos / KEPT).saturating_add(nanos);
+        let kept = KEPT.saturating_pow(1 + core::mem::take(&mut self.stale));
+        self.moved = (self.moved / kept).saturating_add(moved);
+        self.nanos = (self.nanos / kept).saturating_add(nanos);
         self.speed = Some(per_second(self.moved, self.nanos));
     }
 
     /// Whether a path that is idle now is to be tried: it was for so long, in intervals of so many
-    /// milliseconds, that it may have become faster. Its last command took so many nanoseconds.
-    pub(crate) fn is_to_be_tried(&self, interval_ms: u32, latency: u64) -> bool {
+    /// milliseconds, that it may have become faster, and one command more on it would cost little.
+    /// That would take so many nanoseconds, and so many commands are out on all paths.
+    pub(crate) fn is_to_be_tried(&self, interval_ms: u32, latency: u64, out: u64) -> bool {
         let idle_ms = u64::from(self.stale) * u64::from(interval_ms);
-        let idle = idle_ms.saturating_mul(1_000_000);
-        self.speed.is_some() && idle > latency.saturating_mul(PATIENCE)
+        let all = idle_ms.saturating_mul(1_000_000).saturating_mul(out.max(1));
+        self.speed.is_some() && all > latency.saturating_mul(PATIENCE)
     }
 
     /// The speed is this, whatever is measured.
@@ -78,6 +79,12 @@ impl Meter {
     pub(crate) fn speed(&self) -> Option<u64> {
         self.speed
     }
+}
+
+/// How long a command of so many bytes would have taken that came back after so many nanoseconds,
+/// had it not been one of so many bytes out: at least that, if part of its time was no transfer.
+pub(crate) fn alone(latency: u64, bytes: u32, out: u64) -> u64 {
+    latency.saturating_mul(bytes.into()) / out.max(bytes.into()).max(1)
 }
 
 /// Bytes over nanoseconds, in bytes a second.

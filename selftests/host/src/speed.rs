@@ -83,6 +83,7 @@ proptest! {
         all in vec(vec((extreme(), extreme(), prop::option::of(extreme())), 1..=8), 1..=64),
         interval_ms in any::<u32>(),
         latency in extreme(),
+        out in extreme(),
     ) {
         let mut meters = vec![Meter::default(); all.len()];
         for (meter, passes) in meters.iter_mut().zip(all) {
@@ -91,7 +92,7 @@ proptest! {
                 if let Some(speed) = speed {
                     meter.force(speed);
                 }
-                meter.is_to_be_tried(interval_ms, latency);
+                meter.is_to_be_tried(interval_ms, latency, out);
             }
         }
         let mut shares = vec![0; meters.len()];
@@ -197,7 +198,7 @@ fn a_path_may_be_idle_for_ever() {
     for _ in 0..5000 {
         meter.pass(0, 0);
     }
-    assert!(meter.is_to_be_tried(u32::MAX, 0));
+    assert!(meter.is_to_be_tried(u32::MAX, 0, 1));
 }
 
 #[test]
@@ -226,7 +227,7 @@ fn an_idle_path_is_tried_again() {
     let (mut paths, mut shares) = (vec![Path::default(); 2], vec![0; 2]);
     let millisecond = 1_000_000;
     assert!(
-        !paths[1].meter.is_to_be_tried(100, 0),
+        !paths[1].meter.is_to_be_tried(100, 0, 1),
         "nothing is known of it"
     );
     interval(&mut paths, &mut shares, &[Some(100_000_000), Some(10_000)]);
@@ -234,22 +235,22 @@ fn an_idle_path_is_tried_again() {
     for n in 1..=20 {
         interval(&mut paths, &mut shares, &[Some(100_000_000), None]);
         assert_eq!(shares, [999, 1]);
-        assert_eq!(paths[1].meter.is_to_be_tried(100, 10 * millisecond), n > 16);
-        assert!(!paths[0].meter.is_to_be_tried(100, 10 * millisecond));
+        assert_eq!(paths[1].meter.is_to_be_tried(100, 10 * millisecond, 1), n > 16);
+        assert!(!paths[0].meter.is_to_be_tried(100, 10 * millisecond, 1));
     }
     interval(
         &mut paths,
         &mut shares,
         &[Some(100_000_000), Some(100_000_000)],
     );
-    assert!(!paths[1].meter.is_to_be_tried(100, 10 * millisecond));
+    assert!(!paths[1].meter.is_to_be_tried(100, 10 * millisecond, 1));
     interval(
         &mut paths,
         &mut shares,
         &[Some(100_000_000), Some(100_000_000)],
     );
     assert!(shares[1] > 400, "{shares:?}");
-    assert!(!Meter::default().is_to_be_tried(u32::MAX, u64::MAX));
+    assert!(!Meter::default().is_to_be_tried(u32::MAX, u64::MAX, u64::MAX));
 }
 
 #[test]

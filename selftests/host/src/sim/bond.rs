@@ -225,9 +225,10 @@ impl Algorithm for Bond {
             let bytes = path.lanes.iter().map(|lane| lane.bytes[way]).sum();
             let lane = &mut path.lanes[done.cpu];
             let before = replace(&mut lane.last_bytes[way], bytes);
-            path.latency = done.end - done.start;
+            let latency = done.end - done.start;
+            path.latency = speed::alone(latency, done.bytes as u32, done.tag);
             let (moved, nanos) = match replace(&mut lane.last_at[way], done.end) {
-                0 => (done.tag, path.latency),
+                0 => (done.tag, latency),
                 at => (bytes - before, done.end - at),
             };
             path.moved += moved;
@@ -241,12 +242,14 @@ impl Algorithm for Bond {
 
     fn tick(&mut self, _now: u64) {
         self.due = 0;
+        let all = |path: &Path| path.out(false).commands() + path.out(true).commands();
+        let out = self.paths.iter().map(all).sum();
         for (number, path) in self.paths.iter_mut().enumerate() {
             path.meter.pass(path.moved, path.nanos);
             let idle =
                 self.usable >> number & 1 != 0 && [false, true].map(|w| path.out(w).0) == [0; 2];
             let interval_ms = (INTERVAL / MS) as u32;
-            if idle && path.meter.is_to_be_tried(interval_ms, path.latency) {
+            if idle && path.meter.is_to_be_tried(interval_ms, path.latency, out) {
                 self.due |= 1 << number;
             }
         }
