@@ -3,9 +3,10 @@
 # A storage network inside one machine: a storage controller in a network namespace, reached over one veth pair, the
 # "cable", per path. Source it, or run one function: rig.sh <function> [<argument>]...
 #
-#   rig_up <paths> [<MiB> [<hosts>]]   build all of it; every host gets a controller of its own on every path
+#   rig_up <paths> [<MiB> [<hosts> [<LUs>]]]   build all of it; every host gets a controller of its own on every path,
+#                                      and every LU a medium of its own
 #   rig_down                           remove whatever there is of it; harmless if there is nothing
-#   rig_path <i> [<host>]              print the block device of path i, counted from 1
+#   rig_path <i> [<host> [<LU>]]       print the block device of path i, counted from 1
 #   rig_controller <i> [<host>]        print the name of its controller
 #   cable_pull <i>, cable_plug <i>     the far end goes down and up: our adapter sees the carrier
 #   admin_down <i>, admin_up <i>       our own end goes down and up, by the administrator's hand
@@ -22,7 +23,7 @@
 RIG_NS=storage
 RIG_NQN=nqn.2014-08.org.nvmexpress:dm-bond-rig
 RIG_NVMET=/sys/kernel/config/nvmet
-RIG_MEDIUM=/sys/kernel/config/nullb/rig_medium # The disk is named like it.
+RIG_MEDIUM=/sys/kernel/config/nullb/rig_medium # The disk is named like it. LU 2 has rig_medium2, and so on.
 
 _rig_say() { echo "rig: $*" >&2; }
 _rig_set() { echo "$2" >"$1" || { _rig_say "cannot write $2 to $1"; return 1; }; }
@@ -32,21 +33,27 @@ _rig_hostnqn() { echo "nqn.2014-08.org.nvmexpress:uuid:$(_rig_hostid "$1")"; }
 _rig_far() { nsenter --net="/run/netns/$RIG_NS" "$@"; }
 
 _rig_medium() {
-	mkdir "$RIG_MEDIUM" &&
-		_rig_set "$RIG_MEDIUM/size" "$1" &&
-		_rig_set "$RIG_MEDIUM/memory_backed" 1 &&
-		_rig_set "$RIG_MEDIUM/discard" 1 &&
-		_rig_set "$RIG_MEDIUM/power" 1
+	local medium=$RIG_MEDIUM${2-}
+	mkdir "$medium" &&
+		_rig_set "$medium/size" "$1" &&
+		_rig_set "$medium/memory_backed" 1 &&
+		_rig_set "$medium/discard" 1 &&
+		_rig_set "$medium/power" 1
 }
 
 _rig_subsystem() {
-	local sub=$RIG_NVMET/subsystems/$RIG_NQN ns
-	ns=$sub/namespaces/1
-	mkdir "$sub" "$ns" &&
-		_rig_set "$sub/attr_allow_any_host" 1 &&
-		_rig_set "$ns/device_path" "/dev/${RIG_MEDIUM##*/}" &&
-		_rig_set "$ns/device_uuid" 0dbd0000-0000-4000-8000-000000000001 &&
-		_rig_set "$ns/device_nguid" 0dbd0000-0000-4000-8000-000000000002 &&
+	local sub=$RIG_NVMET/subsystems/$RIG_NQN
+	mkdir "$sub" && _rig_set "$sub/attr_allow_any_host" 1
+}
+
+# _rig_lu <number> <MiB>
+_rig_lu() {
+	local ns=$RIG_NVMET/subsystems/$RIG_NQN/namespaces/$1 number=${1#1} id
+	id=$(printf '0dbd0000-0000-4000-8000-%011d' $(($1 - 1)))
+	_rig_medium "$2" "$number" && mkdir "$ns" &&
+		_rig_set "$ns/device_path" "/dev/${RIG_MEDIUM##*/}$number" &&
+		_rig_set "$ns/device_uuid" "${id}1" &&
+		_rig_set "$ns/device_nguid" "${id}2" &&
 		_rig_set "$ns/enable" 1
 }
 
@@ -82,30 +89,35 @@ _rig_port() {
 }
 
 _rig_connect() {
-	local i=$1 host=$2 _
+	local i=$1 host=$2 lus=$3 lu _
 	# shellcheck disable=SC2086  # Words.
 	nvme connect -t tcp -n "$RIG_NQN" -a "10.10.$i.2" -s 4420 --host-traddr "10.10.$i.1" --host-iface "eth$i" \
 		--hostnqn "$(_rig_hostnqn "$host")" --hostid "$(_rig_hostid "$host")" ${RIG_CONNECT-} >/dev/null || return
-	# The namespace appears when the kernel has scanned for it.
-	for _ in $(seq 100); do
-		[ -b "$(rig_path "$i" "$host" 2>/dev/null)" ] && return
-		sleep 0.1
+	# The namespaces appear when the kernel has scanned for them.
+	for ((lu = 1; lu <= lus; lu++)); do
+		for _ in $(seq 100); do
+			[ -b "$(rig_path "$i" "$host" "$lu" 2>/dev/null)" ] && continue 2
+			sleep 0.1
+		done
+		_rig_say "path $i of host $host has no block device for LU $lu"
+		return 1
 	done
-	_rig_say "path $i of host $host has no block device"
-	return 1
 }
 
 rig_up() {
-	local paths=$1 size=${2:-256} hosts=${3:-1} i host
+	local paths=$1 size=${2:-256} hosts=${3:-1} lus=${4:-1} i host lu
 	modprobe -a configfs veth nvmet nvmet-tcp nvme-tcp && modprobe null_blk nr_devices=0 || return
 	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || return
 	[ "$(cat /sys/module/nvme_core/parameters/multipath)" = "${RIG_MULTIPATH-N}" ] ||
 		{ _rig_say "boot with nvme_core.multipath=${RIG_MULTIPATH-N}"; return 1; }
-	rig_down && ip netns add "$RIG_NS" && _rig_medium "$size" && _rig_subsystem || return
+	rig_down && ip netns add "$RIG_NS" && _rig_subsystem || return
+	for ((lu = 1; lu <= lus; lu++)); do
+		_rig_lu "$lu" "$size" || return
+	done
 	for ((i = 1; i <= paths; i++)); do
 		_rig_cable "$i" && _rig_neighbours "$i" && _rig_port "$i" || return
 		for ((host = 1; host <= hosts; host++)); do
-			_rig_connect "$i" "$host" || return
+			_rig_connect "$i" "$host" "$lus" || return
 		done
 	done
 }
@@ -130,7 +142,7 @@ rig_down() {
 	for dir in "$RIG_NVMET"/ports/*/subsystems/"$RIG_NQN"; do
 		[ -e "$dir" ] && rm "$dir" && rmdir "${dir%/subsystems/*}"
 	done
-	for dir in "$RIG_NVMET/subsystems/$RIG_NQN"{/namespaces/1,} "$RIG_MEDIUM"; do
+	for dir in "$RIG_NVMET/subsystems/$RIG_NQN"{/namespaces/*,} "$RIG_MEDIUM"*; do
 		[ ! -e "$dir" ] || rmdir "$dir" || return
 	done
 	for i in $cables; do
@@ -151,12 +163,13 @@ rig_controller() {
 
 rig_path() {
 	local controller disk
-	controller=$(rig_controller "$@") || return
+	controller=$(rig_controller "$1" "${2:-1}") || return
 	for disk in "/sys/class/nvme/$controller"/nvme*n*; do
 		disk=$(sed -E 's/c[0-9]+n/n/' <<<"${disk##*/}") # The disks below a native head have no device nodes.
+		[ "$(cat "/sys/block/$disk/nsid" 2>/dev/null)" = "${3:-1}" ] || continue
 		[ -b "/dev/$disk" ] && echo "/dev/$disk" && return
 	done
-	_rig_say "path $1 of host ${2:-1} has no block device"
+	_rig_say "path $1 of host ${2:-1} has no block device for LU ${3:-1}"
 	return 1
 }
 
