@@ -12,17 +12,9 @@ section_balance() { balance; }
 native_balance() { NATIVE=1 balance; }
 
 balance() {
-	local speeds part mbits fastest bs rw depth device order turn=0
+	local speeds bs rw depth device order turn=0
 	for speeds in ${SPEEDS?}; do
-		fastest=$(tr : '\n' <<<"$speeds" | sort -n | tail -n 1)
-		mbits=()
-		SHARES=(0)
-		for part in ${speeds//:/ }; do
-			mbits+=("$(awk "BEGIN { print $FASTEST * $part / $fastest }")")
-			SHARES+=("$part")
-		done
-		unset 'SHARES[0]'
-		network_up "${mbits[@]}"
+		network_of "$speeds"
 		while read -r bs rw depth; do
 			[ -n "${NATIVE-}" ] || alone "$bs" "$rw"
 			order=$(devices_here)

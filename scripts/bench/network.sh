@@ -3,26 +3,43 @@
 # What the sections over shaped NVMe/TCP paths share, in the guest; sourced by them.
 
 MEDIUM_MB=256
+LUS=1
 
-# network_up <speed of a path, in Mbit/s>...: sets PATHS to their disks. With NATIVE set they are behind one head, HEAD.
+# network_up <speed of a path, in Mbit/s>...: sets PATHS to their disks, those of the first LU first. With NATIVE set
+# they are behind one head, HEAD.
 network_up() {
-	local i multipath=N
+	local i lu multipath=N
 	[ -z "${NATIVE-}" ] || multipath=Y
-	RIG_MULTIPATH=$multipath rig_up $# $MEDIUM_MB || die "cannot build the storage network"
+	RIG_MULTIPATH=$multipath rig_up $# $MEDIUM_MB 1 $LUS || die "cannot build the storage network"
 	PATHS=() HEAD=
 	[ -z "${NATIVE-}" ] || HEAD=$(rig_path 1)
-	for ((i = 1; i <= $#; i++)); do
-		[ -n "${NATIVE-}" ] || PATHS+=("$(rig_path $i)")
-		shape $i "${!i}"
+	for ((lu = 1; lu <= LUS; lu++)); do
+		for ((i = 1; i <= $#; i++)); do
+			[ -n "${NATIVE-}" ] || PATHS+=("$(rig_path $i 1 $lu)")
+		done
 	done
+	for ((i = 1; i <= $#; i++)); do shape $i "${!i}"; done
 	[ -e /sys/module/dm_bond_nvme ] || insmod "$TOP/dm-bond-nvme.ko" || die "cannot load dm-bond-nvme.ko"
 }
 
-# on <device>: make it over the paths, and set FILE to it; sets WHY if there is none.
+# network_of <ratio of the paths' speeds>: network_up, with FASTEST for the fastest path; the shares follow the speeds.
+network_of() {
+	local fastest part mbits=()
+	fastest=$(tr : '\n' <<<"$1" | sort -n | tail -n 1)
+	SHARES=(0)
+	for part in ${1//:/ }; do
+		mbits+=("$(awk "BEGIN { print $FASTEST * $part / $fastest }")")
+		SHARES+=("$part")
+	done
+	unset 'SHARES[0]'
+	network_up "${mbits[@]}"
+}
+
+# on <device>: make one for each LU, over its paths, and set FILES to them, FILE to the first; sets WHY if there is none.
 # shellcheck disable=SC2034  # Read by those who call it.
 on() {
-	local policy
-	FILE=/dev/mapper/bench
+	local policy lu paths=$((${#PATHS[@]} / LUS))
+	FILES=()
 	case $1 in
 	native-*)
 		FILE=$HEAD
@@ -30,10 +47,19 @@ on() {
 		WHY="the NVMe driver does not know it"
 		echo "${1#native-}" >"$policy" 2>/dev/null
 		;;
-	*) device_up "$1" bench "${PATHS[@]}" ;;
+	*)
+		FILE=/dev/mapper/bench1
+		for ((lu = 1; lu <= LUS; lu++)); do
+			device_up "$1" "bench$lu" "${PATHS[@]:(lu - 1) * paths:paths}" || { off "$1"; return 1; }
+			FILES+=("/dev/mapper/bench$lu")
+		done
+		;;
 	esac
 }
-off() { [ "$FILE" = "$HEAD" ] || device_down bench || die "cannot remove $1"; }
+off() {
+	local file
+	for file in "${FILES[@]}"; do device_down "${file##*/}" || die "cannot remove $1"; done
+}
 
 # Those of DEVICES that are for this boot.
 devices_here() {
