@@ -4,10 +4,10 @@
 # page of tables for each section; they and their charts are in $CACHE/bench, too, as <section>.md and <section>.svg.
 # Fails if the bond fell short of what the sections ask of it. Let nothing else run meanwhile: emulated CPUs are short
 # of time as it is. What to measure can be set:
-#   SECTIONS="cost scaling memory balance change"    each in a boot of its own
+#   SECTIONS="cost scaling memory balance shared change"    each in a boot of its own
 #   DEVICES="..."          of linear, bond-<policy>, mpath-<selector>, native-<iopolicy>, in place of each section's own
 #                          (WHICH below). What the module or the kernel does not have is skipped
-#   JUDGED=bond-dynamic    the device that must not fall short
+#   JUDGED=bond-dynamic    the device that must not fall short; in "shared" it is bond-adapter-load
 #   INTERVAL_MS=           bond-dynamic's; empty: the module's default
 #   QUICK=1                less of all that follows, in some 10 minutes in place of 60
 #   BENCH_DOC=1            make Documentation/benchmarks.md and its charts of what is in $CACHE/bench, from this run and
@@ -24,6 +24,9 @@
 #                          the first of the other two; with CROSS=1 all with all. randrw is 70/30
 #   FASTEST=80             Mbit/s of the fastest path
 #   SECONDS_=6 RAMP_S=2    of each measurement, and before it
+# shared: three LUs with unequal loads over the same two NICs, each on a device of its own
+#   SHARED_SPEEDS="4:1 1:1"    the ratios; FASTEST= and RAMP_S= as above
+#   SHARED_S=20            seconds of each measurement
 # change: a path that changes its speed
 #   STEADY_MBIT=20 FAST_MBIT=80 SLOW_MBIT=8 PHASE_S=10    the speed of the other path; seconds before and after a change
 # KDIR= names a prepared kernel tree.
@@ -39,19 +42,21 @@ OUT=$CACHE/bench
 if [ -n "${QUICK-}" ]; then
 	: "${IOS:=20000}" "${ROUNDS:=2}" "${ROUND_S:=2}" "${SPEEDS:=4:1 16:1}" "${RW:=randread}" "${BS:=32k}"
 	: "${SECONDS_:=4}" "${RAMP_S:=1}" "${PHASE_S:=6}"
+	: "${SHARED_SPEEDS:=4:1}" "${SHARED_S:=10}"
 fi
-ALL="cost scaling memory balance change"
+ALL="cost scaling memory balance shared change"
 SECTIONS=${SECTIONS-$ALL}
 : "${JUDGED:=bond-dynamic}" "${INTERVAL_MS=}" "${CROSS=}" "${IOS:=100000}" "${ROUNDS:=4}" "${ROUND_S:=3}"
 : "${SPEEDS:=1:1 4:1 16:1 8:3:1}" "${RW:=randread randwrite randrw}" "${BS:=32k 4k 4k-256k}" "${DEPTHS:=32 8 2}"
-: "${FASTEST:=80}" "${SECONDS_:=6}" "${RAMP_S:=2}"
+: "${FASTEST:=80}" "${SECONDS_:=6}" "${RAMP_S:=2}" "${SHARED_SPEEDS:=4:1 1:1}" "${SHARED_S:=20}"
 : "${STEADY_MBIT:=20}" "${FAST_MBIT:=80}" "${SLOW_MBIT:=8}" "${PHASE_S:=10}"
-SETTINGS=(JUDGED INTERVAL_MS CROSS IOS ROUNDS ROUND_S SPEEDS RW BS DEPTHS FASTEST SECONDS_ RAMP_S
+SETTINGS=(JUDGED INTERVAL_MS CROSS IOS ROUNDS ROUND_S SPEEDS RW BS DEPTHS FASTEST SECONDS_ RAMP_S SHARED_SPEEDS SHARED_S
 	STEADY_MBIT FAST_MBIT SLOW_MBIT PHASE_S)
 # vm.sh's options; <section>-native is a second boot, for native devices.
 declare -A BOOT=(
 	[cost]="--icount" [scaling]="--cpus 2" [memory]="--cpus 2"
 	[balance]="--cpus 2" [balance-native]="--cpus 2 --append nvme_core.multipath=Y"
+	[shared]="--cpus 2"
 	[change]="--cpus 2" [change-native]="--cpus 2 --append nvme_core.multipath=Y"
 )
 BONDS="bond-static bond-dynamic bond-primary bond-adapter-hash bond-adapter-load"
@@ -60,6 +65,7 @@ REMOTE="bond-static bond-dynamic $PEERS mpath-historical-service-time mpath-io-a
 declare -A WHICH=(
 	[cost]="linear $BONDS $PEERS" [scaling]="linear $BONDS $PEERS"
 	[memory]="linear bond-static bond-dynamic $PEERS" [balance]=$REMOTE [change]=$REMOTE
+	[shared]="bond-dynamic bond-adapter-load mpath-queue-length mpath-service-time"
 )
 
 # boot <section>[-native]: what is measured goes to $OUT/<the same>.

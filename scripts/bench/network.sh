@@ -35,7 +35,7 @@ network_of() {
 	network_up "${mbits[@]}"
 }
 
-# on <device>: make one for each LU, over its paths, and set FILES to them, FILE to the first; sets WHY if there is none.
+# on <device>: make one for each LU, over its paths; sets FILES to them and FILE to the first, or WHY if there is none.
 # shellcheck disable=SC2034  # Read by those who call it.
 on() {
 	local policy lu paths=$((${#PATHS[@]} / LUS))
