@@ -259,6 +259,24 @@ check "restored" wait_for 5 state_is "$generic" "$other" active
 dmsetup remove "${generic#/dev/mapper/}"
 is_back "restored" "$a"
 check "both" wait_for 5 state_is "$second" "$c" active
+# One that speaks of the adapter before it is known that its path has it.
+dmsetup remove "${second#/dev/mapper/}"
+is_bound() { [ "$(of_ "$1" binds)" -gt "$(of_ "$1" unbinds)" ]; }
+before=$(requeued)
+set_ "$a" hold 1
+writes_held "writes are kept" 4 "$a"
+set_ "$c" netdev_ms $((1000 * SLOW))
+{ wait_for 20 is_bound "$c" && set_ "$c" fail "adapter voided"; } &
+make_bond second "0 primary 0 2 $c 0 $d 0" 65536
+set_ "$c" netdev_ms 0
+wait $!
+writes_end "adapter failed, by the word of a path that is being bound"
+check_is "what was forgotten was sent again" 4 $(($(requeued) - before))
+fails "and the path that had it" "$a"
+check "and that which is bound now" wait_for 5 state_is "$second" "$c" failed
+set_ "$c" restore adapter
+is_back "restored" "$a"
+check "both" wait_for 5 state_is "$second" "$c" active
 # What one path's miniport said of that path alone.
 set_ "$c" fail path
 new_bond "2 probe_ms:50 stall_ms:0 primary 0 2 $a 0 $b 0"

@@ -86,7 +86,9 @@ impl Bond {
             let left = (bio.peek().held_since + hold_ms).saturating_sub(now);
             if left > 0 {
                 inner.held.push_front(bio);
-                return this.release_by(u32::try_from(left).unwrap_or(u32::MAX));
+                // Not later, if it was to be looked again later meanwhile.
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                return rearm::<_, { works::RELEASE }>(this, msecs_to_jiffies(left));
             }
             inner.waiting.push(bio);
             this.kick();

@@ -5,9 +5,10 @@
 
 #include "../helpers.h"
 
+/* Also while the queue is frozen: who freezes it may wait for what is to be called back, see blk_mq_timeout_work(). */
 bool dm_bond_nvme_queue_enter(struct request_queue *q)
 {
-	return percpu_ref_tryget_live(&q->q_usage_counter);
+	return percpu_ref_tryget(&q->q_usage_counter);
 }
 
 void dm_bond_nvme_queue_exit(struct request_queue *q)
