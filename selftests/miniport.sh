@@ -271,7 +271,8 @@ make_bond second "0 primary 0 2 $c 0 $d 0" 65536
 set_ "$c" netdev_ms 0
 wait $!
 writes_end "adapter failed, by the word of a path that is being bound"
-check_is "what was forgotten was sent again" 4 $(($(requeued) - before))
+# And maybe once more, for the path goes out of use with the next I/O, or when the adapter is known.
+check "what was forgotten was sent again" test $(($(requeued) - before)) -ge 4
 fails "and the path that had it" "$a"
 check "and that which is bound now" wait_for 5 state_is "$second" "$c" failed
 set_ "$c" restore adapter
