@@ -246,6 +246,7 @@ check "a read" read_blocks "$bond" 10
 check_is "an address that a miniport knows has one path" "0 10" \
 	"$(printf '%s\n' "$(ios "$bond" "$a")" "$(ios "$bond" "$b")" | sort -n | xargs)"
 
+is_out() { ! state_is "$bond" "$1" active; }
 # An outage that a command survives is no time in which its path moved data.
 new_bond "3 probe_ms:50 stall_ms:0 abort_ms:60000 dynamic 1 interval_ms:20 2 $a 0 $b 0"
 set_ "$a" restore "path instead=bondtest0"
@@ -253,10 +254,10 @@ set_ "$a" hold 1
 writes_held "writes are kept by a path" 4 "$a"
 ip link set dmba0 down && sleep 1 && ip link set dmba0 up
 sleep 0.2
-path_is "whose link went and came" "$a" state failed
+check "whose link went and came" is_out "$a"
 set_ "$a" hold 0 && set_ "$a" release 1
-writes_end "after the outage"
 is_back "it is back" "$a"
-speed=$(path_file "$bond" "$a" speed)
-check "and is not taken to be slow (its speed: $speed)" test "$speed" -eq 0 -o "$speed" -gt 100000
+sleep 0.1
+path_is "and its speed unknown" "$a" speed 0
+writes_end "after the outage"
 finish

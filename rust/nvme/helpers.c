@@ -5,7 +5,7 @@
 
 #include "../helpers.h"
 
-/* Also while the queue is frozen: who freezes it may wait for what is to be called back, see blk_mq_timeout_work(). */
+/* Also of a frozen queue: who freezes it may wait for what is to be called back. */
 bool dm_bond_nvme_queue_enter(struct request_queue *q)
 {
 	return percpu_ref_tryget(&q->q_usage_counter);

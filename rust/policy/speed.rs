@@ -11,8 +11,8 @@
 //! on any (J. Little, "A Proof for the Queuing Formula: L = λW", 1961). A time without commands is
 //! none. Reads and writes are measured each by themselves, and added up.
 //!
-//! From one interval to the next the sums keep an eighth: so after three 0.2 % of a speed is what it
-//! was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then
+//! From one interval to the next the sums keep an eighth: so after three 0.2 % of a speed is what
+//! it was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then
 //! ([`Meter::is_to_be_tried`]).
 
 use super::share::{self, WHOLE};

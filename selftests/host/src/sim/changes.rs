@@ -132,9 +132,9 @@ fn an_idle_path_is_tried_again() {
     }
 }
 
-/// A path became so slow that it is not used, while commands queued up on it, and is fast again. How
-/// soon that is found out depends on what one command would take, and on how many others there are;
-/// not on how long the queue took.
+/// A path became so slow that it is not used, while commands queued up on it, and is fast again.
+/// How soon that is found out depends on what one command would take, and on how many others there
+/// are; not on how long the queue took.
 #[test]
 fn an_idle_path_that_had_a_queue_is_tried_soon() {
     for (depth, soon) in [(4, 40), (8, 20)] {
