@@ -125,7 +125,7 @@ fresh() {
 # Remove a device-mapper device, if need be with the I/O that waits in it.
 remove_dm() {
 	local name=$1
-	[ -e "/dev/mapper/$name" ] || return 0
+	[ -b "/dev/mapper/$name" ] || return 0
 	timeout 20 dmsetup remove --retry "$name" >/dev/null 2>&1 && return
 	timeout 20 dmsetup message "$name" 0 fail_if_no_path >/dev/null 2>&1
 	timeout 20 dmsetup remove --force --retry "$name"
