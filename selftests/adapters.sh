@@ -14,10 +14,10 @@
 NET=/sys/module/dm_bond/adapters
 one='' two='' disk='' other='' c1='' c2=''
 
-role() { cat "$NET/$1/role"; }
+role() { value "$NET/$1/role"; }
 role_is() { [ "$(role "$1")" = "$2" ]; }
 roles_are() { [ "$(role dmba0) $(role dmba1)" = "$1" ]; }
-count() { cat "$NET/$1/$2"; }
+count() { value "$NET/$1/$2"; }
 ios() { path_file "$1" "$2" ios; }
 refused_by_adapter() { check_fails "$1" "$2" bash -c "echo $3 >$NET/$4/role"; }
 
