@@ -119,7 +119,8 @@ impl<'a> Choice<'a> {
     /// Whether its adapter has its link now; a path that names none is taken to have.
     #[inline(always)]
     fn has_link(&self, here: &Here) -> bool {
-        self.adapter.is_none_or(|adapter| adapter.has_link_now(here))
+        self.adapter
+            .is_none_or(|adapter| adapter.has_link_now(here))
     }
 }
 
@@ -232,7 +233,11 @@ impl Bond {
             }
             return Sent::NoPath;
         };
-        let Choice { path, adapter, epoch } = choice;
+        let Choice {
+            path,
+            adapter,
+            epoch,
+        } = choice;
         let counters = path.counters();
         let io = Counted {
             cpu: here.cpu() as u16,
@@ -342,10 +347,13 @@ impl Bond {
     /// new session may keep what it is sent until it has that.
     #[cold]
     fn takes_io(&self, here: &Here) -> Option<Choice<'_>> {
-        self.paths.iter().map(|path| Choice::of(path)).find(|choice| {
-            let takes = choice.has_link(here) && !choice.path.device().is_quiesced();
-            takes && self.is_usable(choice.path.number())
-        })
+        self.paths
+            .iter()
+            .map(|path| Choice::of(path))
+            .find(|choice| {
+                let takes = choice.has_link(here) && !choice.path.device().is_quiesced();
+                takes && self.is_usable(choice.path.number())
+            })
     }
 
     /// Chooses a path that is in use, by the policy if no miniport has named one.

@@ -188,7 +188,8 @@ impl Counters {
                 0 => (timed.out, latency),
                 at => (bytes.wrapping_sub(before), now.saturating_sub(at)),
             };
-            self.latency.store(speed::alone(latency, io.bytes, timed.out), Relaxed);
+            self.latency
+                .store(speed::alone(latency, io.bytes, timed.out), Relaxed);
             watch.moved.add(moved, Relaxed);
             watch.nanos.add(nanos.max(1), Relaxed);
         }

@@ -229,7 +229,11 @@ impl Path {
                 return;
             }
             said = failed;
-            let word = Word { failed, adapter: true, voided: false };
+            let word = Word {
+                failed,
+                adapter: true,
+                voided: false,
+            };
             Self::told_of_adapter(this, word);
         }
     }

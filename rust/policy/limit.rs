@@ -119,9 +119,7 @@ impl Limit {
         // Another one may have settled it since this one asked: then who asked after that is
         // counted, and not on the paths yet.
         let is_settled = self.settling.load(Acquire) == 0
-            || before == 1
-                && all <= ios(out)
-                && self.settling.cmpxchg(1, 0, Full).is_ok();
+            || before == 1 && all <= ios(out) && self.settling.cmpxchg(1, 0, Full).is_ok();
         if is_settled {
             return self.count(needs, most);
         }

@@ -247,7 +247,10 @@ fn an_idle_path_is_tried_again() {
     for n in 1..=20 {
         interval(&mut paths, &mut shares, &[Some(100_000_000), None]);
         assert_eq!(shares, [999, 1]);
-        assert_eq!(paths[1].meter.is_to_be_tried(100, 10 * millisecond, 1), n > 16);
+        assert_eq!(
+            paths[1].meter.is_to_be_tried(100, 10 * millisecond, 1),
+            n > 16
+        );
         assert!(!paths[0].meter.is_to_be_tried(100, 10 * millisecond, 1));
     }
     interval(
