@@ -13,6 +13,10 @@
 
 use kernel::{fmt, prelude::*};
 
+// Locks would sleep where I/O is sent with preemption off.
+#[cfg(CONFIG_PREEMPT_RT)]
+compile_error!("dm-bond does not work with PREEMPT_RT");
+
 mod adapter;
 mod bindings;
 mod bond;

@@ -15,7 +15,7 @@
 . "$TOP/selftests/kernel-log.sh"
 
 ENTER=$TOP/scripts/enter.sh
-CONSOLE=$CACHE/log/guest-console.log
+CONSOLE=$CACHE/log/bench-failover-console.log
 OUT=$CACHE/bench-failover
 SECTIONS=${SECTIONS:-nvme native iscsi}
 DEPTHS=${DEPTHS:-1 32}
@@ -119,7 +119,8 @@ for section in $SECTIONS; do
 	mkdir -p "$dir"
 	hold=$HOLD
 	[ "$section" != iscsi ] || hold=$ISCSI_HOLD
-	"$TOP/scripts/vm.sh" --timeout "${TIMEOUT:-7200}" --append "log_buf_len=8M ${APPEND[$section]-}" -- \
+	"$TOP/scripts/vm.sh" --log "$CONSOLE" --timeout "${TIMEOUT:-7200}" \
+		--append "log_buf_len=8M ${APPEND[$section]-}" -- \
 		env DEPTHS="$DEPTHS" FAULTS="$FAULTS" REPEAT="$REPEAT" HOLD="$hold" \
 		scripts/guest/bench-failover "$section" "$dir" ||
 		failed+="failed: \"$section\" failed in the guest (status $?)"$'\n'

@@ -39,6 +39,7 @@
 
 ENTER=$TOP/scripts/enter.sh
 OUT=$CACHE/bench
+CONSOLE=$CACHE/log/bench-console.log
 if [ -n "${QUICK-}" ]; then
 	: "${IOS:=20000}" "${ROUNDS:=2}" "${ROUND_S:=2}" "${SPEEDS:=4:1 16:1}" "${RW:=randread}" "${BS:=32k}"
 	: "${SECONDS_:=4}" "${RAMP_S:=1}" "${PHASE_S:=6}"
@@ -78,11 +79,11 @@ boot() {
 	for name in "${SETTINGS[@]}"; do settings+=("$name=${!name}"); done
 	say "boot a virtual machine with kernel $RELEASE for \"$1\" ..."
 	# shellcheck disable=SC2086  # Words.
-	"$TOP/scripts/vm.sh" ${BOOT[$1]} --timeout "${TIMEOUT:-7200}" --append log_buf_len=8M -- \
+	"$TOP/scripts/vm.sh" ${BOOT[$1]} --log "$CONSOLE" --timeout "${TIMEOUT:-7200}" --append log_buf_len=8M -- \
 		env "${settings[@]}" DEVICES="$devices" scripts/guest/bench "$1" "$dir" ||
 		FAILED+="failed: \"$1\" failed in the guest (status $?)"$'\n'
 	machine "$dir/machine" >"$dir/ran-on" # With the commit of this moment.
-	[ -e "$dir/kernel-log" ] || cp "$CACHE/log/guest-console.log" "$dir/kernel-log"
+	[ -e "$dir/kernel-log" ] || cp "$CONSOLE" "$dir/kernel-log"
 	! kernel_faults <"$dir/kernel-log" >"$dir/faults" ||
 		FAILED+="failed: the kernel's log has faults ($dir/faults): $(head -n 1 "$dir/faults")"$'\n'
 }

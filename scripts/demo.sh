@@ -9,7 +9,7 @@
 . "$TOP/selftests/kernel-log.sh"
 
 ENTER=$TOP/scripts/enter.sh
-CONSOLE=$CACHE/log/guest-console.log
+CONSOLE=$CACHE/log/demo-console.log
 OUT=$CACHE/demo
 
 # count <device> <what>: from fio's summary. A verify error is an error, too; fio does not tell them apart there.
@@ -129,7 +129,7 @@ KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
 step "build the modules" "$ENTER" -- make modules KDIR="$KDIR"
 say "boot a virtual machine with kernel $RELEASE ..."
 status=0
-"$TOP/scripts/vm.sh" --timeout 600 -- scripts/guest/demo "$OUT" || status=$?
+"$TOP/scripts/vm.sh" --log "$CONSOLE" --timeout 600 -- scripts/guest/demo "$OUT" || status=$?
 if faults=$(kernel_faults <"$CONSOLE"); then
 	head -n 20 <<<"$faults" >&2
 	die "the guest's kernel log has faults ($CONSOLE)"

@@ -72,14 +72,16 @@ ktap() {
 }
 
 kselftests() {
-	local status=0 tests=() test verdict what own
+	local status=0 tests=() test verdict what own console
 	for test in ${TESTS-}; do
 		test=$(basename "$test" .sh).sh
 		[ -x "$TOP/selftests/$test" ] || die "there is no test $test"
 		tests+=("$test")
 	done
-	own=$(mktemp "$LOG.XXXXXX") # While one run waits for another's guest to end, both have theirs.
-	"$TOP/scripts/vm.sh" "${VM[@]}" --append "$CHECKS" -- "${SLOW[@]}" \
+	# While one run waits for another's guest to end, both have theirs.
+	own=$(mktemp "$LOG.XXXXXX")
+	console=$(mktemp "$CONSOLE.XXXXXX")
+	"$TOP/scripts/vm.sh" "${VM[@]}" --log "$console" --append "$CHECKS" -- "${SLOW[@]}" \
 		scripts/guest/run-kselftest "$KDIR" "${tests[@]}" | tee "$own" || status=$?
 	while read -r verdict what; do
 		case $verdict in
@@ -96,6 +98,7 @@ kselftests() {
 	esac
 	grep -q '^\(not \)\?ok ' "$own" || failed "the kselftests: none ran"
 	mv "$own" "$LOG"
+	mv "$console" "$CONSOLE"
 	if kernel_faults <"$CONSOLE" >&2; then
 		failed "the guest's kernel log as a whole ($CONSOLE)"
 	else

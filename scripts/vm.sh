@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Boot the stock kernel in a virtual machine and run a command there, as root, in this checkout:
 #   vm.sh [--kernel <build tree>] [--cpus N] [--memory SIZE] [--timeout SECONDS] [--append "<kernel arguments>"]...
-#         [--icount] -- <command>...
+#         [--icount] [--log FILE] -- <command>...
 # With --kernel it is the kernel of that build tree, such as scripts/debug-kernel.sh makes, with its modules.
 # With --icount there is one emulated CPU, which takes one nanosecond of the guest's time for each instruction, and
 # time without any to run is skipped: what is measured there repeats to the digit.
 # The guest's root file system is the Debian 13 root, read-only with overlays in memory; the checkout and the cache
-# are the host's own. The command's output comes out here, the kernel's log goes to $CACHE/log/guest-console.log.
+# are the host's own. The command's output comes out here, the kernel's log goes to $CACHE/log/guest-console.log
+# (which the next guest writes anew), or to a file of the cache.
 # The exit status is the command's; 124 after a timeout or a hang, 125 if the guest died before the command ended.
 . "$(dirname "$0")/common.sh"
 
@@ -20,6 +21,7 @@ BOOT_LIMIT=180   # Seconds until the command must have started.
 SILENCE_LIMIT=90 # Seconds without a heartbeat until the guest counts as hung.
 # Emulated CPUs may stand still for seconds when the host is busy: neither the clock nor a watchdog should mind.
 TREE=
+LOG=$CACHE/log/guest-console.log
 ACCEL= # QEMU's options, in place of KVM or of the fastest emulation.
 APPEND="mitigations=off tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_timeout=60 nvme_core.multipath=N
 	loglevel=7 printk.devkmsg=on"
@@ -31,6 +33,7 @@ while [ $# -gt 0 ]; do
 	--memory) MEMORY=$2 ;;
 	--timeout) TIMEOUT=$2 ;;
 	--append) APPEND+=" $2" ;;
+	--log) LOG=$2 ;;
 	--icount)
 		ACCEL="-accel tcg,thread=single,tb-size=512 -icount shift=0,sleep=off"
 		APPEND+=" sysctl.kernel.hung_task_timeout_secs=0" # What waits for the host waits for long.
@@ -52,7 +55,6 @@ if [ -n "$TREE" ]; then
 	KERNEL=$TREE/arch/x86/boot/bzImage # Recognized by virtme-ng, which then links the tree's modules.
 	BOOT_LIMIT=600 SILENCE_LIMIT=300   # It may have slow checks built in.
 fi
-LOG=$CACHE/log/guest-console.log
 RUN=$CACHE/guest # What host and guest tell each other.
 
 # Does KVM boot this kernel? A device node that opens proves nothing, so let a guest get as far as looking for a root.

@@ -14,10 +14,10 @@
 NET=/sys/module/dm_bond/adapters
 one='' two='' disk='' other='' c1='' c2=''
 
-role() { cat "$NET/$1/role"; }
+role() { value "$NET/$1/role"; }
 role_is() { [ "$(role "$1")" = "$2" ]; }
 roles_are() { [ "$(role dmba0) $(role dmba1)" = "$1" ]; }
-count() { cat "$NET/$1/$2"; }
+count() { value "$NET/$1/$2"; }
 ios() { path_file "$1" "$2" ios; }
 refused_by_adapter() { check_fails "$1" "$2" bash -c "echo $3 >$NET/$4/role"; }
 
@@ -245,4 +245,19 @@ new_bond "0 adapter-hash 0 2 $a 0 $b 0"
 check "a read" read_blocks "$bond" 10
 check_is "an address that a miniport knows has one path" "0 10" \
 	"$(printf '%s\n' "$(ios "$bond" "$a")" "$(ios "$bond" "$b")" | sort -n | xargs)"
+
+is_out() { ! state_is "$bond" "$1" active; }
+# An outage that a command survives is no time in which its path moved data.
+new_bond "3 probe_ms:50 stall_ms:0 abort_ms:60000 dynamic 1 interval_ms:20 2 $a 0 $b 0"
+set_ "$a" restore "path instead=bondtest0"
+set_ "$a" hold 1
+writes_held "writes are kept by a path" 4 "$a"
+ip link set dmba0 down && sleep 1 && ip link set dmba0 up
+sleep 0.2
+check "whose link went and came" is_out "$a"
+set_ "$a" hold 0 && set_ "$a" release 1
+is_back "it is back" "$a"
+sleep 0.1
+path_is "and its speed unknown" "$a" speed 0
+writes_end "after the outage"
 finish

@@ -12,9 +12,9 @@ TRACE=/sys/kernel/tracing
 CPUS=$(nproc)
 bond='' fast='' slow=''
 
-file() { cat "${SYS[$bond]}/$1"; }
+file() { value "${SYS[$bond]}/$1"; }
 tune() { echo "$2" >"${SYS[$bond]}/$1"; }
-share_of() { cat "${SYS[$bond]}/paths/${1#/dev/}/share"; }
+share_of() { value "${SYS[$bond]}/paths/${1#/dev/}/share"; }
 
 # sectors <disk>: read and written so far, as the disk counts them. requests <disk>: and as how many commands.
 sectors() { awk '{ print $3 + $7 }' "/sys/block/${1#/dev/}/stat"; }
@@ -54,8 +54,8 @@ check_is "as many commands may be out as the disks take" "$DEPTH" "$(file max_co
 
 # Exact quotas.
 MIX=--bssplit=4k/40:16k/20:64k/20:256k/20
-shared_as "4 to 1, one size" 800 4096 --rw=randread --bs=4k --iodepth=32 --number_ios=5000
-shared_as "4 to 1, mixed sizes" 800 262144 --rw=randrw $MIX --iodepth=32 --number_ios=2000
+shared_as "4 to 1, one size" 800 4096 --rw=randread --bs=4k --iodepth=32 --number_ios=3000
+shared_as "4 to 1, mixed sizes" 800 262144 --rw=randrw $MIX --iodepth=32 --number_ios=1500
 shared_as "4 to 1, one by one" 800 262144 --rw=randread $MIX --iodepth=1 --number_ios=500
 shared_as "4 to 1, two jobs" 800 262144 --rw=randread $MIX --iodepth=8 --number_ios=1000 --numjobs=2
 check "a share is set while nothing runs" bond_message "$bond" set_share "$slow" 500
@@ -197,7 +197,7 @@ fast=$(rig_path 1) slow=$(rig_path 2)
 make_bond bond "0 dynamic 0 2 $fast 1 netdev:eth1 $slow 1 netdev:eth2"
 check_is "no speed is known at first" "0 0" "$(cat "${SYS[$bond]}"/paths/*/speed | xargs)"
 a=$(sectors "$fast") b=$(sectors "$slow")
-io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=6
+io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=4
 a=$(($(sectors "$fast") - a)) b=$(($(sectors "$slow") - b))
 check "bytes follow the speeds of 4 to 1: $((a / 2)) and $((b / 2)) KiB" test $((a * 10)) -ge $((b * 30)) -a $((a * 10)) -le $((b * 50))
 share=$(share_of "$fast")
@@ -207,11 +207,11 @@ check "the speed is the cable's, less what the protocol takes: $speed bytes/s" \
 	test "$speed" -ge 7500000 -a "$speed" -le 13000000
 check_is "shares add up" 1000 $(($(share_of "$fast") + $(share_of "$slow")))
 was=$share
-io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=3
+io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=2
 share=$(share_of "$fast")
 check "and are steady: $was, then $share" test $((share - was)) -le 60 -a $((was - share)) -le 60
 shape 1 8
-io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=4
+io --rw=randread --bs=32k --iodepth=32 --time_based --runtime=3
 share=$(share_of "$fast")
 check "the first cable becomes ten times slower: $share" test "$share" -ge 200 -a "$share" -le 380
 bond_message "$bond" fail_path "$slow"

@@ -16,7 +16,7 @@ load_bond
 dummy dmbt0 dmbt1
 scratch disk 64
 way a "$disk" && way b "$disk"
-make_bond bond "1 probe_ms:400 primary 0 2 $a 1 netdev:dmbt0 $b 1 netdev:dmbt1" || { fail "a bond is made"; finish; }
+make_bond bond "1 probe_ms:300 primary 0 2 $a 1 netdev:dmbt0 $b 1 netdev:dmbt1" || { fail "a bond is made"; finish; }
 check_is "a new path has not flapped" "0 0" "$(flaps) $(damped)"
 down_up
 check "the first time it is back at once" wait_for 1 state_is "$bond" "$a" active
@@ -25,14 +25,14 @@ for n in 1 2 3; do
 	down_up
 	ms=$(damped)
 	check_is "failing again soon is flap $n" $n "$(flaps)"
-	check "it waits for ${ms} ms of $((400 << (n - 1)))" test "$ms" -gt 0 -a "$ms" -le $((400 << (n - 1)))
+	check "it waits for ${ms} ms of $((300 << (n - 1)))" test "$ms" -gt 0 -a "$ms" -le $((300 << (n - 1)))
 	# (Less than that may pass before it is looked at.)
 	[ $n = 1 ] || check "and is not back before" state_is "$bond" "$a" failed
 	check "then it is" wait_for 5 state_is "$bond" "$a" active
 done
 check_is "in use it waits for nothing" 0 "$(damped)"
 
-# The fourth time it would wait for 3.2 s. But when the other goes too, it is needed.
+# The fourth time it would wait for 2.4 s. But when the other goes too, it is needed.
 down_up
 check "it waits again" test "$(damped)" -gt 900
 ip link set dmbt1 down
@@ -80,15 +80,15 @@ was=$(damped)
 echo 20 >"${SYS[$bond]}/probe_ms"
 check "with less time between probes it waits less long" test "$(damped)" -lt $((was / 4))
 check "and is back sooner" wait_for 1 state_is "$bond" "$a" active
-echo 400 >"${SYS[$bond]}/probe_ms"
-sleep 5
+echo 300 >"${SYS[$bond]}/probe_ms"
+sleep 3.5
 
 # A quiet while.
 down_up
 is_back "back"
 down_up
 is_back "back after a flap"
-sleep 4.5
+sleep 3.5
 down_up
 check_is "it is forgiven after ten probes' time" 0 "$(flaps)"
 check "and is back at once" wait_for 1 state_is "$bond" "$a" active
@@ -96,11 +96,11 @@ check "and is back at once" wait_for 1 state_is "$bond" "$a" active
 # Paths that answer their probes, and fail each write: they are tried again no oftener than any others, and so a write
 # waits that may.
 way c "$disk" && way d "$disk"
-make_bond writes "2 queue_if_no_path probe_ms:300 static 0 2 $c 0 $d 0"
+make_bond writes "2 queue_if_no_path probe_ms:200 static 0 2 $c 0 $d 0"
 for way in "$c" "$d"; do _swap "$way" "flakey $disk 0 0 1000 1 error_writes"; done
 dd if=/dev/zero of="$writes" bs=4k count=1 oflag=direct conv=notrunc status=none &
 writer=$!
-sleep 3
+sleep 2
 check "the write waits" kill -0 $writer
 failures=$(($(path_file "$writes" "$c" failures) + $(path_file "$writes" "$d" failures)))
 check "it has failed paths some times ($failures), not as often as can be" test "$failures" -ge 4 -a "$failures" -le 24

@@ -7,7 +7,8 @@
 #   iscsi_down                           remove whatever there is of it; harmless if there is nothing
 #   iscsi_path <i> [<LUN>]               print the block device of path i, counted from 1
 #   iscsi_session <i>                    print the session's directory in sysfs
-#   iscsi_login <i> [<iface record>]     log in over cable i; "default": by the routes only
+#   iscsi_login <i> [<iface record> [<setting> <value>]]
+#                                        log in over cable i; "default": by the routes only
 #   iscsi_logout <i>
 #
 # LUN 0 is the medium, of which there is a disk for each path; LUN 1, of 8 MiB, for whoever needs one more in the same
@@ -63,7 +64,9 @@ _iscsi_node() { iscsiadm -m node -T "$ISCSI_IQN" -p "10.10.$1.2:3260" "${@:2}" >
 
 iscsi_login() {
 	local i=$1 iface=${2:-dm-bond-rig-$1} _
-	_iscsi_node "$i" -I "$iface" -o new && _iscsi_node "$i" -I "$iface" --login || return
+	_iscsi_node "$i" -I "$iface" -o new || return
+	[ -z "${3-}" ] || _iscsi_node "$i" -I "$iface" -o update -n "$3" -v "$4" || return
+	_iscsi_node "$i" -I "$iface" --login || return
 	for _ in $(seq 100); do
 		[ -b "$(iscsi_path "$i" 2>/dev/null)" ] && [ -b "$(iscsi_path "$i" 1 2>/dev/null)" ] && return
 		sleep 0.1
@@ -91,11 +94,7 @@ iscsi_up() {
 
 iscsi_down() {
 	local dir i
-	for i in $(_rig_cables); do
-		_rig_qdisc "$i" del root
-		admin_up "$i"
-		cable_plug "$i"
-	done
+	_rig_mend
 	for dir in /sys/class/iscsi_session/session*; do
 		[ "$(cat "$dir/targetname" 2>/dev/null)" = "$ISCSI_IQN" ] || continue
 		iscsiadm -m session -r "${dir##*/session}" --logout >/dev/null || return
@@ -122,9 +121,10 @@ iscsi_down() {
 }
 
 iscsi_session() {
-	local conn
+	local conn address=
 	for conn in /sys/class/iscsi_connection/connection*; do
-		[ "$(cat "$conn/persistent_address" 2>/dev/null)" = "10.10.$1.2" ] || continue
+		{ read -r address <"$conn/persistent_address"; } 2>/dev/null
+		[ "$address" = "10.10.$1.2" ] || continue
 		conn=${conn##*/connection}
 		echo "/sys/class/iscsi_session/session${conn%:*}"
 		return

@@ -20,5 +20,5 @@ KERNEL_FAULTS=(
 kernel_faults() {
 	local IFS='|'
 	# Lines that user space wrote say nothing about the kernel.
-	grep -v 'dm-bond-selftests:' | grep -E "${KERNEL_FAULTS[*]}"
+	LC_ALL=C grep -v 'dm-bond-selftests:' | LC_ALL=C grep -E "${KERNEL_FAULTS[*]}"
 }

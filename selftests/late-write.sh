@@ -9,7 +9,7 @@
 . ./lib.sh
 . ./rig.sh
 
-DELAY_S=4
+DELAY_S=3
 STALL_MS=600
 MIB=64
 RIG_CONNECT="--reconnect-delay=1 --ctrl-loss-tmo=-1"
@@ -20,11 +20,10 @@ read_block() { dd if="/dev/mapper/$BOND_NAME" bs=4k skip=5 count=1 iflag=direct 
 state_is() { [ "$(cat "/sys/block/$BOND/bond/paths/${NAMES[$1]}/state")" = "$2" ]; }
 failure() { cat "/sys/block/$BOND/bond/paths/${NAMES[$1]}/last_failure"; }
 delay() { tc qdisc replace dev eth1 root netem delay "$1"; }
-now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 
 # older_and_newer <write_hold_ms>: sets STANDS to what stands in the end, and TOOK to the milliseconds that the older write took.
 older_and_newer() {
-	local began
+	local began left
 	echo "$1" >"/sys/block/$BOND/bond/write_hold_ms"
 	write_block o || return
 	delay ${DELAY_S}s
@@ -33,8 +32,9 @@ older_and_newer() {
 	TOOK=$(($(now_ms) - began))
 	write_block B || return
 	[ "$(read_block)" = B ] || { note "what was just written is not there"; return 1; }
-	# Until all that is in the cable has arrived.
-	sleep $((DELAY_S + 1))
+	# Until what was in the cable when the path fell silent has arrived.
+	left=$((began + (DELAY_S + 1) * 1000 - $(now_ms)))
+	[ $left -le 0 ] || sleep "$((left / 1000)).$((left / 100 % 10))"
 	delay 0
 	STANDS=$(read_block)
 	wait_for 30 state_is 1 active || { note "path 1 is not back"; return 1; }

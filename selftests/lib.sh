@@ -16,11 +16,11 @@
 set -u
 export LC_ALL=C.UTF-8
 export DM_DISABLE_UDEV=1 # A guest without udevd: dmsetup makes the nodes in /dev/mapper itself.
-cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+cd "${BASH_SOURCE[0]%/*}" || exit 1
 . ./kernel-log.sh
 
 : "${SLOW:=1}" # So many times slower than the stock kernel in emulation is what the tests run on.
-TEST=$(basename "$0" .sh)
+TEST=${0##*/} TEST=${TEST%.sh}
 MARK="dm-bond-selftests: $TEST $$" # Where in the kernel's log this test began.
 NULLB=/sys/kernel/config/nullb
 CHECKS=0
@@ -58,7 +58,7 @@ check_fails() {
 		fail "$what"
 		note "it succeeded: $*" "$said"
 		return 1
-	elif ! grep -Eq -- "$pattern" <<<"$said"; then
+	elif [[ ! $said =~ $pattern ]]; then
 		fail "$what"
 		note "it failed, but not with \"$pattern\": $*" "$said"
 		return 1
@@ -86,13 +86,14 @@ skip_all() {
 # need <tool or module>...: without any of them there is nothing to test.
 need() {
 	local what
-	[ "$(id -u)" = 0 ] || skip_all "needs root"
+	[ $EUID = 0 ] || skip_all "needs root"
 	for what in "$@"; do
 		command -v "$what" >/dev/null || load_module "$what" || skip_all "needs $what"
 	done
 }
 
 load_module() {
+	[ ! -e "/sys/module/${1//-/_}" ] || return 0
 	case $1 in
 	null_blk) modprobe -q null_blk nr_devices=0 ;; # Only the disks that are asked for.
 	*) modprobe -q "$1" ;;
@@ -124,7 +125,7 @@ fresh() {
 # Remove a device-mapper device, if need be with the I/O that waits in it.
 remove_dm() {
 	local name=$1
-	dmsetup info "$name" >/dev/null 2>&1 || return 0
+	[ -b "/dev/mapper/$name" ] || return 0
 	timeout 20 dmsetup remove --retry "$name" >/dev/null 2>&1 && return
 	timeout 20 dmsetup message "$name" 0 fail_if_no_path >/dev/null 2>&1
 	timeout 20 dmsetup remove --force --retry "$name"
@@ -135,7 +136,7 @@ scratch() {
 	local -n _disk=$1
 	local dir=$NULLB/disk-$$-$((++FRESH)) pair
 	need null_blk configfs
-	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
+	[ -e "$NULLB" ] || mount -t configfs configfs /sys/kernel/config
 	_disk=/dev/${dir##*/}
 	at_exit remove_scratch "$dir"
 	mkdir "$dir" || return
@@ -150,8 +151,18 @@ remove_scratch() {
 	[ ! -e "$dir" ] || rmdir "$dir"
 }
 
+# value <file>: print its one line. Processes are slow to start in an emulated guest: this starts none.
+value() {
+	local _value
+	mapfile -t _value <"$1" && printf '%s\n' "${_value[@]}"
+}
+
+now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+
 # pause <seconds>: or longer, where all else takes longer too.
 pause() { sleep "$(awk "BEGIN { print $1 * $SLOW }")"; }
+
+exec {NEVER}<> <(:) # Nothing to read, ever.
 
 # wait_for <seconds> <command>...: until the command succeeds; fail if it does not in time.
 wait_for() {
@@ -159,12 +170,17 @@ wait_for() {
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.1
+		read -rt 0.05 -u "$NEVER" || true
 	done
 }
 
 # log_since: the kernel's log since this test began, or what is left of it.
-log_since() { dmesg | awk -v mark="$MARK begins" '{ log_ = log_ $0 "\n" } index($0, mark) { log_ = "" } END { printf "%s", log_ }'; }
+log_since() {
+	dmesg | awk -v mark="$MARK begins" '
+		{ line[n++] = $0 }
+		index($0, mark) { n = 0 }
+		END { for (i = 0; i < n; i++) print line[i] }'
+}
 
 finish() {
 	FINISHED=yes
@@ -193,7 +209,7 @@ _end() {
 }
 
 echo "TAP version 13"
-[ "$(id -u)" = 0 ] || skip_all "needs root"
+[ $EUID = 0 ] || skip_all "needs root"
 echo "$MARK begins" >/dev/kmsg
 trap _end EXIT
 trap 'exit 143' TERM INT HUP

@@ -5,6 +5,8 @@
 #   load_start <name> <file> [<fio option>]...   write and verify again and again, in the background
 #   load_stop <what> <name>                      end it, check it, set LONGEST to the longest I/O in milliseconds
 #   load_stop_all                                at the end of a test that went wrong
+#   goes_on <disk> [<I/Os>]                      wait until so many more have been completed: by default more than one
+#                                                load has out
 #
 # Each round writes all of <file> in random order at depth 64 and reads it back. Rounds have seeds of their own, so
 # that data left from an earlier round is a miscompare.
@@ -34,16 +36,30 @@ _load_loop() {
 	done
 }
 
-load_running() { [ -e "$LOAD_DIR/$1.pid" ] && [ ! -e "$LOAD_DIR/$1.failed" ]; }
+_completed() {
+	local reads writes
+	read -r reads _ _ _ writes _ <"/sys/block/$1/stat"
+	COMPLETED=$((reads + writes))
+}
+_has_completed() { _completed "$1" && [ "$COMPLETED" -ge "$2" ]; }
+goes_on() {
+	_completed "$1"
+	wait_for 20 _has_completed "$1" $((COMPLETED + ${2-65}))
+}
 
-_load_ended() { ! kill -0 "$(cat "$LOAD_DIR/$1.pid")"; }
+_load_ended() { ! kill -0 "$(value "$LOAD_DIR/$1.pid")"; }
 
-# fio may print a line before the JSON.
-_load_json() { sed -n '/^{/,$p' "$LOAD_DIR/$1".*.json; }
+# _load_sum <name>: of all rounds: how many there were, how many failed, the longest I/O in milliseconds, all I/Os. fio
+# may print a line before the JSON.
+_load_sum() {
+	sed -sn '/^{/,$p' "$LOAD_DIR/$1".*.json | jq -rs '[.[].jobs[]] | . as $jobs | map(.write, .read) | [
+		($jobs | length), ($jobs | map(select(.error != 0)) | length),
+		((map(.lat_ns.max) | max) / 1e6 | floor), (map(.total_ios) | add)] | @tsv'
+}
 
 load_stop() {
 	local what=$1 name=$2 rounds errors
-	touch "$LOAD_DIR/$name.stop"
+	: >"$LOAD_DIR/$name.stop"
 	if ! wait_for 120 _load_ended "$name"; then
 		fail "$what: the load ends"
 		return 1
@@ -56,12 +72,9 @@ load_stop() {
 		head -n 5 "$LOAD_DIR/$name.out" | sed 's/^/# /'
 		return 1
 	fi
-	rounds=$(find "$LOAD_DIR" -name "$name.*.json" | wc -l)
-	errors=$(_load_json "$name" | jq -s 'map(.jobs[] | .error) | map(select(. != 0)) | length')
-	LONGEST=$(_load_json "$name" | jq -s 'map(.jobs[] | .write, .read | .lat_ns.max) | max / 1e6 | floor')
-	IOS=$(_load_json "$name" | jq -s 'map(.jobs[] | .write, .read | .total_ios) | add')
+	read -r rounds errors LONGEST IOS < <(_load_sum "$name")
+	[ "${rounds:-0}" -gt 0 ] || { fail "$what: the load ran"; return 1; }
 	check_is "$what: no error, no miscompare" "0 errors" "$errors errors" || return
-	[ "$rounds" -gt 0 ] || fail "$what: the load ran"
 	note "$what: $rounds rounds, $IOS I/Os, the longest took $LONGEST ms"
 }
 

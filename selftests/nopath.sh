@@ -37,7 +37,6 @@ waits() {
 	sleep 0.3
 	check "$1, and waits" kill -0 "$JOB"
 }
-now_ms() { local now=${EPOCHREALTIME/[.,]/}; echo $((now / 1000)); }
 
 # Without queueing.
 all fail_path
@@ -82,8 +81,8 @@ ended "no more: it fails" 1
 
 # The timeout.
 tell queue_if_no_path
-tune no_path_timeout_ms 1500
-check_is "with a timeout the table has it" "2 queue_if_no_path no_path_timeout_ms:1500" \
+tune no_path_timeout_ms 1000
+check_is "with a timeout the table has it" "2 queue_if_no_path no_path_timeout_ms:1000" \
 	"$(dmsetup table "${bond#/dev/mapper/}" | cut -d' ' -f4-6 | sed 's/^3/2/')"
 all reinstate_path
 log_mark
@@ -92,8 +91,8 @@ begun=$(now_ms)
 start read_blocks "$bond" 1
 ended "a read fails after the timeout" 1
 took=$(($(now_ms) - begun))
-check "not before it, and soon after ($took ms)" test $took -ge 1300 -a $took -le $((4000 * SLOW))
-check "the log says so" grep -Eq "^dm_bond: bond ${DEVT[$bond]}: no path for 1500 ms" <<<"$(log_new)"
+check "not before it, and soon after ($took ms)" test $took -ge 800 -a $took -le $((4000 * SLOW))
+check "the log says so" grep -Eq "^dm_bond: bond ${DEVT[$bond]}: no path for 1000 ms" <<<"$(log_new)"
 begun=$(now_ms)
 check_fails "the next fails too" "Input/output error" read_blocks "$bond" 1
 took=$(($(now_ms) - begun))
@@ -107,7 +106,7 @@ tell fail_path "$a"
 start read_blocks "$bond" 1
 waits "it fails anew: a read"
 tune no_path_timeout_ms 0
-sleep 2
+sleep 1.3
 check "the timeout taken away: it waits on" kill -0 $JOB
 tune no_path_timeout_ms 100
 ended "a timeout that has passed already: it fails" 1
@@ -135,7 +134,7 @@ break_way "$a"
 read_blocks "$bond" 4
 check_is "with a day between probes a path fails" failed "$(path_file "$bond" "$a" state)"
 mend_way "$a"
-sleep 1
+sleep 0.6
 check_is "and stays so" failed "$(path_file "$bond" "$a" state)"
 tune probe_ms 100
 check "until that is changed" wait_for 5 state_is "$bond" "$a" active
@@ -143,7 +142,7 @@ check "until that is changed" wait_for 5 state_is "$bond" "$a" active
 # Paths that an administrator failed.
 tell fail_path "$a"
 before=$(reads_of "$a")
-sleep 1
+sleep 0.6
 check_is "failed by an administrator: stays so, and is not probed" "failed $before" \
 	"$(path_file "$bond" "$a" state) $(reads_of "$a")"
 break_way "$b"
@@ -152,7 +151,7 @@ waits "the other path broken: a read"
 check_is "the administrator's word counts all the same" failed "$(path_file "$bond" "$a" state)"
 tell fail_path "$b" # Too, after it failed by itself.
 mend_way "$b"
-sleep 1
+sleep 0.6
 check_is "failed by itself, then by an administrator: stays so" failed "$(path_file "$bond" "$b" state)"
 check_is "which is the reason shown" administrator "$(path_file "$bond" "$b" last_failure)"
 tell reinstate_path "$b"
@@ -168,7 +167,7 @@ check "this time it comes back by itself" wait_for 5 state_is "$bond" "$a" activ
 letter() { [ "$(dmsetup status "${bond#/dev/mapper/}" | awk '{ print $9 }')" = "$1" ]; }
 break_way "$a"
 read_blocks "$bond" 4
-_swap "$a" "delay $disk 0 2000"
+_swap "$a" "delay $disk 0 1500"
 check "a probe is under way" wait_for 5 state_is "$bond" "$a" probing
 check "and in the status" letter R
 check "meanwhile reads go over the other path" timeout 2 dd if="$bond" of=/dev/null bs=4k count=8 iflag=direct status=none
@@ -178,10 +177,10 @@ tell reinstate_path "$a"
 check_is "a path can be reinstated at once" active "$(path_file "$bond" "$a" state)"
 _swap "$a" error
 read_blocks "$bond" 4
-_swap "$a" "delay $disk 0 2000"
+_swap "$a" "delay $disk 0 1500"
 check "a probe is under way" wait_for 5 state_is "$bond" "$a" probing
 tell fail_path "$a"
-sleep 3
+sleep 2
 check_is "failed by an administrator meanwhile: its answer changes nothing" failed "$(path_file "$bond" "$a" state)"
 mend_way "$a"
 check "the bond is removed" dmsetup remove "${bond#/dev/mapper/}"

@@ -11,7 +11,7 @@ MIB=64
 KO=${DM_BOND_DIR:-..}/dm-bond-nvme.ko
 RIG_CONNECT="--reconnect-delay=1 --ctrl-loss-tmo=-1"
 
-file() { cat "/sys/block/$BOND/bond/paths/${NAMES[$1]}/$2"; }
+file() { value "/sys/block/$BOND/bond/paths/${NAMES[$1]}/$2"; }
 state_is() { [ "$(file "$1" state)" = "$2" ]; }
 is_bound() { [ "$(file "$1" miniport)" = nvme ]; }
 is_out() { ! state_is "$1" active; }
@@ -20,7 +20,6 @@ is_busy() { [ "$(file "$1" inflight)" -ge 4 ]; }
 # session <path>: the how manieth it is.
 session() { log_since | grep -c "nvme ${NAMES[$1]%n*}: creating .* I/O queues"; }
 new_session() { [ "$(session "$1")" != "$2" ]; }
-ms_since() { echo $((($(date +%s%N) - $1) / 1000000)); }
 
 # The module stands in no directory of the kernel's here, so modprobe is told where it is.
 offer() {
@@ -43,7 +42,7 @@ check "the module has the alias that a bond asks for" grep -qx dm-bond-port-nvme
 offer
 NAMES=("" "$(basename "$(rig_path 1)")" "$(basename "$(rig_path 2)")")
 fresh BOND_NAME
-check "a bond that names no adapter" dmsetup create "$BOND_NAME" --table "0 $((MIB << 11)) bond 0 static 0 2 \
+check "a bond that names no adapter" dmsetup create "$BOND_NAME" --table "0 $((MIB << 11)) bond 1 probe_ms:200 static 0 2 \
 	/dev/${NAMES[1]} 0 /dev/${NAMES[2]} 0" || finish
 BOND=dm-$(dmsetup info -c --noheadings -o minor "$BOND_NAME")
 check "the miniport was loaded for it" wait_for 10 is_bound 1
@@ -55,8 +54,7 @@ check_fails "it cannot be unloaded" "in use" rmmod dm_bond_nvme
 
 # Long cables, so that much is under way.
 delay 1 50 && delay 2 50
-load_start nvme "/dev/mapper/$BOND_NAME" --size=16M
-sleep 3
+load_start nvme "/dev/mapper/$BOND_NAME" --size=4M
 
 # called_back <what> <most ms> <command to break path 1>...: what is out there comes back in that time.
 called_back() {
@@ -64,24 +62,24 @@ called_back() {
 	shift 2
 	wait_for 20 is_busy 1 || fail "$what: path 1 is busy"
 	sent=$(file 1 requeued)
-	began=$(date +%s%N)
+	began=$(now_ms)
 	"$@"
 	check "$what: path 1 is out of use" wait_for 10 is_out 1
 	check "$what: all that was out is back" wait_for 10 is_idle 1
-	ms=$(ms_since "$began")
+	ms=$(($(now_ms) - began))
 	check "$what: in $ms ms, of at most $most" test "$ms" -le "$most"
 	check "$what: something was sent again" test "$(file 1 requeued)" -gt "$sent"
 }
 comes_back() {
 	check "$1: path 1 is back" wait_for 30 state_is 1 active
 	check "$1: and has a new session" new_session 1 "$2"
-	sleep 2
+	sleep 1
 	check_is "$1: and stays" active "$(file 1 state)"
 }
 
 was=$(session 1)
 called_back "carrier lost" 3000 cable_pull 1
-sleep 2
+sleep 1
 cable_plug 1
 comes_back "carrier lost" "$was"
 was=$(session 1)
@@ -91,7 +89,7 @@ comes_back "administratively down" "$was"
 was=$(session 1)
 called_back "silence" 5000 loss 1 100
 check_is "silence: why" silent "$(file 1 last_failure)"
-sleep 2
+sleep 1
 loss 1 0 && delay 1 50
 comes_back "silence" "$was"
 load_stop "three failures" nvme

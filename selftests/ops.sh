@@ -10,7 +10,7 @@
 
 TRACE=/sys/kernel/tracing
 SECTORS=$((64 << 11))
-FIO=(fio --name=ops --direct=1 --verify_state_save=0 --ioengine=io_uring --iodepth=16 --bs=4k --size=8M)
+FIO=(fio --name=ops --direct=1 --verify_state_save=0 --ioengine=io_uring --iodepth=16 --bs=4k --size=4M)
 
 disk_of_host() { basename "$(echo "/sys/class/scsi_host/$1/device"/target*/*/block/*)"; }
 has_disk() { [ -b "/dev/$(disk_of_host "$1")" ]; }
@@ -39,7 +39,7 @@ lu_down() {
 # column <disk> <n>: of /sys/block/*/stat: 5 writes, 7 sectors written, 12 discards, 16 flushes.
 column() { awk -v n="$2" '{ print $n }' "/sys/block/$1/stat"; }
 
-path_file() { cat "/sys/block/$BOND/bond/paths/$1/$2"; }
+path_file() { value "/sys/block/$BOND/bond/paths/$1/$2"; }
 is_active() { [ "$(path_file "$1" state)" = active ]; }
 
 # down_one <what> <column> <command>...: the command succeeds, and exactly one request more is counted on one path.
@@ -212,7 +212,7 @@ test_integrity() {
 	failed_over "protected I/O" - verified
 	# The same data through a path alone: had the bond lost the tags, the disk would refuse it.
 	check "what the bond wrote with a path dead is good on the other path" \
-		dd if="/dev/$A" of=/dev/null bs=1M count=8 iflag=direct status=none
+		dd if="/dev/$A" of=/dev/null bs=1M count=4 iflag=direct status=none
 	dd if="$DEV" of=/dev/null bs=4k count=1 iflag=direct status=none
 	# 0x20: each command that matches every_nth reports a guard error.
 	echo 0x20 >/sys/bus/pseudo/drivers/scsi_debug/opts

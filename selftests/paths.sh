@@ -15,10 +15,12 @@ declare -A SYS          # A bond's directory in sysfs.
 # There is no udevd in the guest, so dmsetup makes and removes the nodes itself.
 export DM_DISABLE_UDEV=1
 
-_learn() {
-	local name=${1#/dev/mapper/}
-	IFS=: read -r KNAME["$1"] DEVT["$1"] < <(
-		dmsetup info -c --noheadings --separator : -o blkdevname,major,minor "$name")
+# _create <device> <table>: made, and learnt what the kernel calls it.
+_create() {
+	local said
+	said=$(dmsetup create -v "${1#/dev/mapper/}" --table "$2") || return
+	[[ $said =~ 'Major, minor:'\ *([0-9]+),\ ([0-9]+) ]] || return
+	KNAME[$1]=dm-${BASH_REMATCH[2]} DEVT[$1]=${BASH_REMATCH[1]}:${BASH_REMATCH[2]}
 }
 
 # way <variable> <disk>: a way to the whole of a disk.
@@ -28,9 +30,8 @@ way() {
 	fresh _dm
 	_size=$(blockdev --getsz "$2")
 	_way=/dev/mapper/$_dm
-	dmsetup create "$_dm" --table "0 $_size linear $2 0" || return
 	DISK[$_way]=$2 SECTORS[$_way]=$_size
-	_learn "$_way"
+	_create "$_way" "0 $_size linear $2 0"
 }
 
 _swap() { dmsetup load "${1#/dev/mapper/}" --table "0 ${SECTORS[$1]} $2" && dmsetup resume "${1#/dev/mapper/}"; }
@@ -45,15 +46,14 @@ make_bond() {
 	local _dm
 	fresh _dm
 	_bond=/dev/mapper/$_dm
-	dmsetup create "$_dm" --table "0 ${3-131072} bond $2" || return
-	_learn "$_bond"
+	_create "$_bond" "0 ${3-131072} bond $2" || return
 	SYS[$_bond]=/sys/block/${KNAME[$_bond]}/bond
 }
 
 bond_message() { dmsetup message "${1#/dev/mapper/}" 0 "${@:2}"; }
 
 # path_file <bond> <way> <file>: the value of a file of a path.
-path_file() { cat "${SYS[$1]}/paths/${KNAME[$2]}/$3"; }
+path_file() { value "${SYS[$1]}/paths/${KNAME[$2]}/$3"; }
 # path_file_is <bond> <way> <file> <value>: asked in loops under load, so it starts no process.
 path_file_is() {
 	local value=
@@ -74,12 +74,15 @@ reads_of() {
 
 # log_mark: from here on log_new has what the kernel logs, each line once, without its prefix; log_read puts it into LOG.
 log_mark() {
-	[ -n "${KMSG-}" ] || exec {KMSG}</dev/kmsg
+	if [ -z "${KMSG-}" ]; then
+		exec {KMSG}</dev/kmsg
+		dd iflag=nonblock count=0 status=none <&"$KMSG" # It is so for the shell, too.
+	fi
 	log_read
 }
 # /dev/kmsg gives a record a read: "<numbers>;<text>", and lines with a space before them that say more.
 log_read() {
-	mapfile -t LOG < <(dd bs=8192 iflag=nonblock status=none <&"$KMSG" 2>/dev/null)
+	mapfile -t LOG <&"$KMSG"
 	LOG=("${LOG[@]#*;}")
 	LOG=("${LOG[@]//\\x5c/\\}")
 }

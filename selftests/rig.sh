@@ -31,6 +31,7 @@ _rig_hostid() { printf '00000000-0000-4000-8000-%012d' "$1"; }
 _rig_hostnqn() { echo "nqn.2014-08.org.nvmexpress:uuid:$(_rig_hostid "$1")"; }
 # Run in the storage namespace. Not "ip netns exec": it would hide configfs.
 _rig_far() { nsenter --net="/run/netns/$RIG_NS" "$@"; }
+_rig_far_ip() { ip -n "$RIG_NS" "$@"; }
 
 _rig_medium() {
 	local medium=$RIG_MEDIUM${2-}
@@ -63,7 +64,7 @@ _rig_mac() { printf '02:db:00:00:%02x:%02x' "$1" "$2"; }
 _rig_neighbours() {
 	local i=$1
 	ip neigh replace "10.10.$i.2" dev "eth$i" nud permanent lladdr "$(_rig_mac "$i" 2)" 2>/dev/null
-	_rig_far ip neigh replace "10.10.$i.1" dev "far$i" nud permanent lladdr "$(_rig_mac "$i" 1)" 2>/dev/null
+	_rig_far_ip neigh replace "10.10.$i.1" dev "far$i" nud permanent lladdr "$(_rig_mac "$i" 1)" 2>/dev/null
 	return 0
 }
 
@@ -72,9 +73,9 @@ _rig_cable() {
 	ip link add "eth$i" address "$(_rig_mac "$i" 1)" type veth \
 		peer name "far$i" address "$(_rig_mac "$i" 2)" netns "$RIG_NS" &&
 		ip addr add "10.10.$i.1/24" dev "eth$i" &&
-		_rig_far ip addr add "10.10.$i.2/24" dev "far$i" &&
+		_rig_far_ip addr add "10.10.$i.2/24" dev "far$i" &&
 		ip link set "eth$i" up &&
-		_rig_far ip link set "far$i" up
+		_rig_far_ip link set "far$i" up
 }
 
 # A port listens in the namespace of the task that links a subsystem to it.
@@ -124,20 +125,28 @@ rig_up() {
 
 # The numbers of the cables there are.
 _rig_cables() {
-	[ ! -e "/run/netns/$RIG_NS" ] || _rig_far ip -br link | sed -n 's/^far\([0-9]*\)@.*/\1/p'
+	[ ! -e "/run/netns/$RIG_NS" ] || _rig_far_ip -br link | sed -n 's/^far\([0-9]*\)@.*/\1/p'
+}
+
+# All cables as they were.
+_rig_mend() {
+	local i
+	for i in $(_rig_cables); do
+		_rig_qdisc "$i" del root
+		ip link set "eth$i" up
+		cable_plug "$i"
+	done
 }
 
 rig_down() {
-	local dir i cables
-	# A controller is told goodbye before it is deleted, which takes long over a cable that is pulled or lossy.
-	cables=$(_rig_cables)
-	for i in $cables; do
-		_rig_qdisc "$i" del root
-		admin_up "$i"
-		cable_plug "$i"
-	done
+	local dir i nqn controllers=()
 	for dir in /sys/class/nvme/nvme*; do
-		[ "$(cat "$dir/subsysnqn" 2>/dev/null)" = "$RIG_NQN" ] && echo 1 >"$dir/delete_controller"
+		{ read -r nqn <"$dir/subsysnqn"; } 2>/dev/null && [ "$nqn" = "$RIG_NQN" ] && controllers+=("$dir")
+	done
+	# One is told goodbye before it is deleted, which takes long over a cable that is pulled or lossy.
+	[ ${#controllers[@]} = 0 ] || _rig_mend
+	for dir in "${controllers[@]}"; do
+		echo 1 >"$dir/delete_controller"
 	done
 	for dir in "$RIG_NVMET"/ports/*/subsystems/"$RIG_NQN"; do
 		[ -e "$dir" ] && rm "$dir" && rmdir "${dir%/subsystems/*}"
@@ -145,36 +154,37 @@ rig_down() {
 	for dir in "$RIG_NVMET/subsystems/$RIG_NQN"{/namespaces/*,} "$RIG_MEDIUM"*; do
 		[ ! -e "$dir" ] || rmdir "$dir" || return
 	done
-	for i in $cables; do
+	for i in $(_rig_cables); do
 		ip link del "eth$i"
 	done
 	[ ! -e "/run/netns/$RIG_NS" ] || ip netns del "$RIG_NS"
 }
 
 rig_controller() {
-	local i=$1 host=${2:-1} dir
+	local i=$1 host=${2:-1} dir address nqn
 	for dir in /sys/class/nvme/nvme*; do
-		[[ $(cat "$dir/address" 2>/dev/null) == "traddr=10.10.$i.2,"* ]] || continue
-		[ "$(cat "$dir/hostnqn")" = "$(_rig_hostnqn "$host")" ] && echo "${dir##*/}" && return
+		{ read -r address <"$dir/address" && read -r nqn <"$dir/hostnqn"; } 2>/dev/null || continue
+		[[ $address == "traddr=10.10.$i.2,"* && $nqn == "$(_rig_hostnqn "$host")" ]] && echo "${dir##*/}" && return
 	done
 	_rig_say "path $i of host $host has no controller"
 	return 1
 }
 
 rig_path() {
-	local controller disk
+	local controller disk nsid numbers='(.*)c[0-9]+(n.*)'
 	controller=$(rig_controller "$1" "${2:-1}") || return
 	for disk in "/sys/class/nvme/$controller"/nvme*n*; do
-		disk=$(sed -E 's/c[0-9]+n/n/' <<<"${disk##*/}") # The disks below a native head have no device nodes.
-		[ "$(cat "/sys/block/$disk/nsid" 2>/dev/null)" = "${3:-1}" ] || continue
+		disk=${disk##*/}
+		[[ ! $disk =~ $numbers ]] || disk=${BASH_REMATCH[1]}${BASH_REMATCH[2]} # Below a native head: it has no node.
+		{ read -r nsid <"/sys/block/$disk/nsid"; } 2>/dev/null && [ "$nsid" = "${3:-1}" ] || continue
 		[ -b "/dev/$disk" ] && echo "/dev/$disk" && return
 	done
 	_rig_say "path $1 of host ${2:-1} has no block device for LU ${3:-1}"
 	return 1
 }
 
-cable_pull() { _rig_far ip link set "far$1" down; }
-cable_plug() { _rig_far ip link set "far$1" up && _rig_neighbours "$1"; }
+cable_pull() { _rig_far_ip link set "far$1" down; }
+cable_plug() { _rig_far_ip link set "far$1" up && _rig_neighbours "$1"; }
 admin_down() { ip link set "eth$1" down; }
 admin_up() { ip link set "eth$1" up && _rig_neighbours "$1"; }
 
@@ -194,10 +204,10 @@ _rig_qdisc() {
 	shift 2
 	if [ "$what" = del ]; then
 		tc qdisc del dev "eth$i" "$@" 2>/dev/null
-		_rig_far tc qdisc del dev "far$i" "$@" 2>/dev/null
+		tc -n "$RIG_NS" qdisc del dev "far$i" "$@" 2>/dev/null
 		return 0
 	fi
-	tc qdisc replace dev "eth$i" "$@" && _rig_far tc qdisc replace dev "far$i" "$@"
+	tc qdisc replace dev "eth$i" "$@" && tc -n "$RIG_NS" qdisc replace dev "far$i" "$@"
 }
 
 shape() {

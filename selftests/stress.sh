@@ -11,16 +11,17 @@
 #   LINK_PULLS   over paths that do not notice their link, so that the bond alone acts on it
 #   RELOADS      table reloads with suspend and resume, by turns with and without flush
 #   CYCLES       bonds created and removed while links go up and down
+#   LONGEST_OUT  for how many tenths of a second a cable is out at most
 #
-# NVMe tries to connect again every second here, not every ten, to save time; nvme.sh has the defaults.
+# NVMe tries to connect again every second here, not every ten, to save time.
 . ./lib.sh
 . ./load.sh
 . ./rig.sh
 
 if [ -n "${FULL-}" ]; then
-	: "${PULLS=100}" "${BIG_PULLS=20}" "${FS_PULLS=20}" "${LINK_PULLS=100}" "${RELOADS=200}" "${CYCLES=500}"
+	: "${PULLS=100}" "${BIG_PULLS=20}" "${FS_PULLS=20}" "${LINK_PULLS=100}" "${RELOADS=200}" "${CYCLES=500}" "${LONGEST_OUT=60}"
 else
-	: "${PULLS=2}" "${BIG_PULLS=1}" "${FS_PULLS=1}" "${LINK_PULLS=4}" "${RELOADS=10}" "${CYCLES=20}"
+	: "${PULLS=2}" "${BIG_PULLS=1}" "${FS_PULLS=1}" "${LINK_PULLS=4}" "${RELOADS=10}" "${CYCLES=10}" "${LONGEST_OUT=20}"
 fi
 WAYS=(admin_down admin_up cable_pull cable_plug) # To pull a cable and to put it back, twice.
 RIG_CONNECT="--reconnect-delay=1 --ctrl-loss-tmo=-1"
@@ -37,19 +38,20 @@ bond_up() {
 	MEMBERS=("" "$(lsblk -dno KNAME "$1")" "$(lsblk -dno KNAME "$3")")
 }
 
-state_is() { [ "$(cat "/sys/block/$BOND/bond/paths/${MEMBERS[$1]}/state" 2>/dev/null)" = "$2" ]; }
+state_is() { [ "$(value "/sys/block/$BOND/bond/paths/${MEMBERS[$1]}/state" 2>/dev/null)" = "$2" ]; }
 
-is_busy() { [ "$(cat "/sys/block/$BOND/bond/paths/${MEMBERS[$1]}/inflight")" -gt 0 ]; }
+is_busy() { [ "$(value "/sys/block/$BOND/bond/paths/${MEMBERS[$1]}/inflight")" -gt 0 ]; }
 
 # pulls <n> <most tenths of a second that the cable is out>: some shorter than nvme-tcp needs to notice, some longer
 pulls() {
-	local n=$1 longest=$2 i done_=0 way slow=0 began back
+	local n=$1 longest=$2 i done_=0 way slow=0 tenths began back
 	for ((; done_ < n; done_++)); do
 		i=$((done_ % 2 + 1)) way=$((done_ / 2 % 2 * 2))
 		wait_for 20 is_busy "$i" || { note "pull $done_: path $i is idle"; break; }
 		"${WAYS[way]}" "$i"
 		wait_for 5 state_is "$i" failed || { note "pull $done_: path $i is not failed"; break; }
-		sleep "$(bc <<<"scale=1; (1 + $RANDOM % $longest) / 10")"
+		tenths=$((1 + RANDOM % longest))
+		sleep "$((tenths / 10)).$((tenths % 10))"
 		began=$SECONDS
 		"${WAYS[way + 1]}" "$i"
 		wait_for 60 state_is "$i" active || { note "pull $done_: path $i does not come back"; break; }
@@ -74,7 +76,7 @@ under_pulls() {
 	shift 3
 	[ "$n" -gt 0 ] || return 0
 	load_start load "/dev/mapper/$BOND_NAME" "$@"
-	sleep 2
+	goes_on "$BOND" 10 || fail "$what: the load goes on"
 	check "$what: $n pulls are noticed, and the path comes back" pulls "$n" "$tenths"
 	note "a path was back after at most $(cat "$LOAD_DIR/slow") s"
 	load_stop "$what, $n pulls" load
@@ -107,9 +109,8 @@ file_system() {
 	stressors "$mount" >"$LOAD_DIR/stress-ng" 2>&1 &
 	stress=$!
 	at_exit eval "kill $stress 2>/dev/null; true"
-	load_start files "$mount/file" --direct=0 --ioengine=psync --fsync=64 --size=8M
-	sleep 2
-	check "ext4: $FS_PULLS pulls are noticed, and the path comes back" pulls "$FS_PULLS" 40
+	load_start files "$mount/file" --direct=0 --ioengine=psync --fsync=64 --size=4M
+	check "ext4: $FS_PULLS pulls are noticed, and the path comes back" pulls "$FS_PULLS" "$LONGEST_OUT"
 	load_stop "ext4, buffered, $FS_PULLS pulls" files
 	check "ext4: the stressors are still at it" kill -0 "$stress"
 	kill -INT "$stress"
@@ -140,8 +141,8 @@ reloads() {
 
 reloads_under_load() {
 	[ "$RELOADS" -gt 0 ] || return 0
-	load_start reload "/dev/mapper/$BOND_NAME" --size=8M
-	sleep 2
+	load_start reload "/dev/mapper/$BOND_NAME" --size=4M
+	goes_on "$BOND" || fail "the load goes on"
 	check "$RELOADS reloads, suspends and resumes under load" reloads "$RELOADS"
 	load_stop "$RELOADS reloads" reload
 	check_is "reloads: nothing is left in flight" "0 0 0" "$(idle_counters)"
@@ -280,7 +281,7 @@ load_nvme() {
 # A workqueue that helps reclaim has a thread of its own, kworker/R-<name>; names are cut short.
 threads() { pgrep -c 'R-dm_bo'; }
 
-need fio nvme ip jq bc stress-ng mkfs.ext4 veth nvmet-tcp nvme-tcp null_blk
+need fio nvme ip jq stress-ng mkfs.ext4 veth nvmet-tcp nvme-tcp null_blk
 [ "$(cat /sys/module/nvme_core/parameters/multipath)" = N ] || skip_all "needs nvme_core.multipath=N"
 load_bond
 load_nvme
@@ -300,8 +301,8 @@ bond_up "$(rig_path 1)" eth1 "$(rig_path 2)" eth2 || { fail "a bond over both ca
 # Slow enough cables that there is always I/O on its way when one is pulled: without, a guest's are instant.
 shape 1 60
 shape 2 60
-under_pulls "4 KiB" "$PULLS" 60 --size=16M
-under_pulls "4 MiB" "$BIG_PULLS" 60 --bs=4M --size=64M --iodepth=16
+under_pulls "4 KiB" "$PULLS" "$LONGEST_OUT" --size=16M
+under_pulls "4 MiB" "$BIG_PULLS" "$LONGEST_OUT" --bs=4M --size=32M --iodepth=8
 shape 1 0
 shape 2 0
 file_system

@@ -150,19 +150,19 @@ flap "$stop" &
 flapper=$!
 at_exit rm -f "$stop"
 good=0
-for _ in {1..12}; do
+for _ in {1..8}; do
 	dmsetup create "$NAME" --table "0 131072 bond 2 queue_if_no_path probe_ms:1 primary 0 2 $a 1 netdev:$net $b 1 netdev:$net" || continue
 	read_blocks "$bond" 2 &
 	reader=$!
 	wait $reader && dm remove --retry "$NAME" && good=$((good + 1))
 done
-check_is "bonds come and go under a flapping link, and no read fails" 12 $good
+check_is "bonds come and go under a flapping link, and no read fails" 8 $good
 dmsetup create "$NAME" --table "0 131072 bond 1 probe_ms:1 primary 0 2 $a 1 netdev:$net $b 0"
 good=0
-for _ in {1..12}; do
+for _ in {1..8}; do
 	dmsetup load "$NAME" --table "0 131072 bond 1 probe_ms:1 primary 0 2 $b 0 $a 1 netdev:$net" && dm resume "$NAME" && good=$((good + 1))
 done
-check_is "and are reloaded" 12 $good
+check_is "and are reloaded" 8 $good
 touch "$stop"
 wait $flapper
 check "removed" dm remove "$NAME"

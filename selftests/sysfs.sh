@@ -19,23 +19,31 @@ A=$S/paths/${KNAME[$a]}
 B=$S/paths/${KNAME[$b]}
 N=/sys/module/dm_bond/adapters/$net
 
-VALUES= # All of them, before a write that is to change none.
-shows() { check_is "${1#"$S/"} shows $2" "$2" "$(cat "$1")"; }
-all_values() { grep -r . "$S" "$N"; }
+VALUES= # All of them, before writes that are to change none.
+shows() {
+	local now
+	mapfile -t now <"$1"
+	check_is "${1#"$S/"} shows $2" "$2" "${now[*]}"
+}
+all_values() { VALUES=$(grep -r . "$S" "$N"); }
+unchanged() {
+	local before=$VALUES
+	all_values
+	check_is "and nothing has changed: $1" "$before" "$VALUES"
+}
 # writes <file> <value> [<what it shows then>]
 writes() { check "${1#"$S/"} takes $2" write "$1" "$2" && shows "$1" "${3-$2}"; }
 write() { printf '%b' "$2" >"$1"; }
-# refuses <file> <value> <error>: the value with escapes.
+# refuses <file> <value> <error>: the value with escapes. What else there is, "unchanged" looks at.
 refuses() {
-	local file=$1 value=$2 error=$3 before said
-	before=$VALUES
+	local file=$1 value=$2 error=$3 before after said
+	mapfile -t before <"$file"
 	if said=$(write "$file" "$value" 2>&1); then
 		fail "${file#"$S/"} refuses '${value:0:40}'"
 		note "it shows now: $(cat "$file")"
-		VALUES=$(all_values)
 	else
-		VALUES=$(all_values)
-		check_is "${file#"$S/"} refuses '${value:0:40}': ${said##*: }" "$error $before" "${said##*: } $VALUES"
+		mapfile -t after <"$file"
+		check_is "${file#"$S/"} refuses '${value:0:40}': ${said##*: }" "$error ${before[*]}" "${said##*: } ${after[*]}"
 	fi
 }
 EINVAL="Invalid argument" ERANGE="Numerical result out of range"
@@ -94,8 +102,9 @@ shows "$N/bytes" $((4096 * ios))
 writes "$S/policy" primary
 shows "$A/share" 1000
 shows "$B/share" 0
-VALUES=$(all_values)
+all_values
 refuses "$A/share" 500 "$EINVAL" # Not under this policy.
+unchanged "share under this policy"
 writes "$S/primary" "${KNAME[$b]}"
 shows "$A/role" secondary
 shows "$B/role" primary
@@ -133,7 +142,7 @@ shows "$A/state" active
 shows "$A/share" 750
 
 # Hostile values.
-VALUES=$(all_values)
+all_values
 LONG=$(printf '1%.0s' {1..5000})
 for value in '\n' ' ' x -1 +1 0x10 1.5 '1 2' '1\0' '\0' 1ms '\xff\xfe'; do
 	refuses "$S/probe_ms" "$value" "$EINVAL"
@@ -141,6 +150,7 @@ for value in '\n' ' ' x -1 +1 0x10 1.5 '1 2' '1\0' '\0' 1ms '\xff\xfe'; do
 	refuses "$S/no_path_timeout_ms" "$value" "$EINVAL"
 	refuses "$A/share" "$value" "$EINVAL"
 done
+unchanged "what is no number"
 for value in 86400001 4294967297 18446744073709551617 "$LONG"; do
 	refuses "$S/probe_ms" "$value" "$ERANGE"
 	for file in abort_ms stall_ms write_hold_ms; do refuses "$S/$file" "$value" "$ERANGE"; done
@@ -151,24 +161,30 @@ refuses "$S/probe_ms" 0 "$ERANGE"
 for value in 0 1000 1001; do
 	refuses "$A/share" "$value" "$ERANGE"
 done
+unchanged "what is out of range"
 for value in '\n' x 2 -1 10 1x yellow none '\0' '\xff' "$LONG"; do
 	refuses "$S/queue_if_no_path" "$value" "$EINVAL"
 done
+unchanged "queue_if_no_path"
 for value in '\n' x Static 'static primary' 'static\0' 'dynamic 0' adapter-hash adapter-load '\xff' "$LONG"; do
 	refuses "$S/policy" "$value" "$EINVAL"
 done
+unchanged policy
 # Not by the path of its device: looking that up could wait for I/O, for which a file in sysfs must not wait.
 for value in '\n' x "$a" /dev/null 999:999 0:0 ':' 'dm' "$disk" "$bond" "${KNAME[$a]} ${KNAME[$b]}" "${KNAME[$a]}"'\0' \
 	'../'"${KNAME[$a]}" '\xff' "$LONG"; do
 	refuses "$S/primary" "$value" "$EINVAL"
 done
+unchanged primary
 for value in '\n' x stalled probing Active 'active failed' 'active\0' 0 '\xff' "$LONG"; do
 	refuses "$A/state" "$value" "$EINVAL"
 done
+unchanged state
 for file in "$S"/{lu_id,queued} "$A"/{role,netdev,dest,miniport,inflight,ios,bytes,errors,requeued,failures,last_failure} \
 	"$N"/{link,paths,bytes}; do
 	refuses "$file" 1 "Permission denied"
 done
+unchanged "what can only be read"
 
 # An adapter's files.
 ip link set "$net" down
@@ -227,14 +243,14 @@ read_all() {
 }
 exec {one}< <(read_all) {two}< <(read_all)
 made=0
-for _ in {1..15}; do
+for _ in {1..10}; do
 	dmsetup create "${bond#/dev/mapper/}" --table "0 131072 bond 0 static 0 2 $a 1 netdev:$net $b 0" && sleep 0.1 &&
 		remove && made=$((made + 1))
 done
 touch "$stop"
 read -r -t 20 count_one <&"$one"
 read -r -t 20 count_two <&"$two"
-check_is "bonds come and go under readers and writers" 15 "$made"
+check_is "bonds come and go under readers and writers" 10 "$made"
 check "who read something (${count_one:-none}, ${count_two:-none})" test "${count_one:-0}" -gt 15 -a "${count_two:-0}" -gt 15
 # shellcheck disable=SC2016  # The inner shell's.
 check "a file held open over the removal is no harm" bash -c '

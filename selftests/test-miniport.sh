@@ -22,7 +22,7 @@ load_bond
 
 # set_ <way> <file> <value>, of_ <way> <file>: what the miniport is told, and what it counts.
 set_() { echo "$3" >"$D/${1#/dev/}/$2"; }
-of_() { cat "$D/${1#/dev/}/$2"; }
+of_() { value "$D/${1#/dev/}/$2"; }
 count_is() { [ "$(of_ "$1" "$2")" = "$3" ]; }
 holds() { [ "$(of_ "$1" held)" -ge "$2" ]; }
 insert() {

@@ -23,9 +23,9 @@ use crate::{
     sync::{Atomic, Flag, Full, Relaxed},
 };
 use kernel::{
-    fmt, new_spinlock_irq,
+    fmt, new_mutex, new_spinlock_irq,
     prelude::*,
-    sync::{Arc, SpinLockIrq},
+    sync::{Arc, Mutex, SpinLockIrq},
 };
 
 /// A network adapter.
@@ -51,6 +51,9 @@ pub(crate) struct Adapter {
     /// The paths over this adapter, of all bonds.
     #[pin]
     paths: Roster,
+    /// Held by who goes through them and sleeps.
+    #[pin]
+    walk: Mutex<()>,
     #[pin]
     inner: SpinLockIrq<Inner>,
 }
@@ -90,6 +93,7 @@ impl Adapter {
                 speed: Atomic::new(0),
                 set_speed: Atomic::new(0),
                 paths <- Roster::new(),
+                walk <- new_mutex!((), "Adapter::walk"),
                 inner <- new_spinlock_irq!(
                     Inner { name, team: None, bytes_before: 0 },
                     "Adapter::inner"
@@ -101,7 +105,12 @@ impl Adapter {
 
     /// Whether there is a network device, up and with its carrier, at this moment. Any context.
     pub(crate) fn has_link(&self) -> bool {
-        self.netdev.with(|dev| dev.is_some_and(NetDevice::has_link))
+        self.has_link_now(&Here::new())
+    }
+
+    /// The same, for who stays on a CPU anyway.
+    pub(crate) fn has_link_now(&self, here: &Here) -> bool {
+        self.netdev.get(here).is_some_and(NetDevice::has_link)
     }
 
     /// Writes the name of the network device.
@@ -130,6 +139,7 @@ impl Adapter {
     /// join meanwhile.
     fn each_path_sleeping(&self, f: impl FnMut(&Arc<Path>)) {
         let _noio = NoIo::new();
+        let _walk = self.walk.lock();
         match self.paths.now() {
             Ok(paths) => paths.iter().for_each(f),
             Err(error) => pr_warn!(
@@ -199,11 +209,14 @@ impl Adapter {
         self.paths.join(path)
     }
 
-    /// Ends that. When it returns no word of the link is under way to the path.
+    /// Ends that. When it returns nothing of the adapter's is under way to the path. May sleep.
     pub(crate) fn leave(&self, path: &Arc<Path>) {
         let mut inner = self.inner.lock();
         if self.paths.leave(path) {
             inner.bytes_before = inner.bytes_before.wrapping_add(path.counters().bytes());
         }
+        drop(inner);
+        // Who has seen it there is done with it.
+        drop(self.walk.lock());
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         mm::NoIo,
         netdev::Name,
         percpu::Here,
-        workqueue::{enqueue, flush, stop, OnQueue, OwnedQueue},
+        workqueue::{enqueue, stop, OnQueue, OwnedQueue},
     },
     policy::{
         choose,
@@ -41,6 +41,8 @@ pub(crate) struct Team {
     members: KVec<Arc<Adapter>>,
     /// The number of the primary one, or [`Self::NONE`]. Written under the lock.
     primary: Atomic<u32>,
+    /// It has none, and that was said.
+    headless: Flag,
     #[pin]
     inner: SpinLockIrq<Inner>,
     /// Writes the role registers.
@@ -81,6 +83,7 @@ impl Team {
                 adapters: adapters.clone(),
                 members,
                 primary: Atomic::new(0),
+                headless: Flag::new(false),
                 inner <- new_spinlock_irq!(inner, "Team::inner"),
                 register <- new_work!("Team::register"),
             }),
@@ -130,11 +133,6 @@ impl Team {
         self.set(next.map_or(Self::NONE, |next| next as u32));
     }
 
-    /// Waits until the role registers are written that were to be before this call. May sleep.
-    pub(crate) fn settle(self: &Arc<Self>) {
-        flush(self);
-    }
-
     /// To be called under the lock only.
     fn set(self: &Arc<Self>, number: u32) {
         if self.primary.xchg(number, Full) != number {
@@ -148,18 +146,19 @@ impl Team {
     }
 
     /// An administrator makes an adapter primary, or secondary: then the next one after it is
-    /// primary. `ENOLINK` if who is to be has no link. Any context.
+    /// primary. `ENOLINK` if who is to be has no link, or none that was told yet. Any context.
     pub(super) fn appoint(self: &Arc<Self>, adapter: &Adapter, primary: bool) -> Result {
         let _guard = self.inner.lock();
         let is = |member: &Arc<Adapter>| core::ptr::eq(&**member, adapter);
         let own = self.members.iter().position(is).ok_or(EINVAL)?;
+        let linked = |adapter: &Adapter| adapter.link.load(Relaxed) && adapter.has_link();
         if primary {
-            if !adapter.has_link() {
+            if !linked(adapter) {
                 return Err(ENOLINK);
             }
             self.set(own as u32);
         } else if self.primary.load(Relaxed) as usize == own {
-            let other = |number: usize| number != own && self.members[number].has_link();
+            let other = |number: usize| number != own && linked(&self.members[number]);
             let next = choose::primary(self.members.len(), own, other).ok_or(ENOLINK)?;
             self.set(next as u32);
         }
@@ -175,9 +174,12 @@ impl Team {
             self.members[other].write_role(false);
         }
         let Some(primary) = self.members.get(number) else {
-            pr_warn!("a team has no adapter with a link\n");
+            if !self.headless.xchg(true, Relaxed) {
+                pr_warn!("a team has no adapter with a link\n");
+            }
             return;
         };
+        self.headless.store(false, Relaxed);
         primary.write_role(true);
         for member in &self.members {
             member.each_path_sleeping(|path| path.learn_who_chooses());

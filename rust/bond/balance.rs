@@ -47,10 +47,10 @@ impl Shape {
 }
 
 /// What is kept with an I/O that is out.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Zeroable)]
 pub(super) struct Dispatch {
-    /// The path that has it, or [`Self::NOWHERE`].
-    path: u8,
+    /// One more than the number of the path that has it; 0 if none has.
+    taker: u8,
     /// It counts for its adapter too.
     teamed: bool,
     io: Counted,
@@ -70,36 +70,57 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    const NOWHERE: u8 = u8::MAX;
-
     /// The path that has the I/O, if one has.
     pub(super) fn path(&self) -> Option<usize> {
-        (self.path != Self::NOWHERE).then_some(self.path.into())
+        usize::from(self.taker).checked_sub(1)
     }
 
     pub(super) fn io(&self) -> Counted {
         self.io
     }
 
+    /// Counts that it is back, and at what time if that is to count.
+    #[inline(always)]
+    fn take(&self, counters: &Counters, out: u64, now: u64, success: bool) {
+        let last = counters.returned(self.io, success);
+        if now > 0 || ((last || !success) && counters.is_watched(self.io)) {
+            let sent_at = self.sent_at;
+            let timed = (now > 0).then_some((Timed { sent_at, out }, now));
+            counters.watch(self.io, timed, last || !success);
+        }
+    }
+
     /// It is back.
     pub(super) fn end(&mut self) {
-        self.path = Self::NOWHERE;
+        self.taker = 0;
     }
 }
 
-impl Default for Dispatch {
-    fn default() -> Self {
+/// A path that an I/O may be sent to.
+struct Choice<'a> {
+    path: &'a Path,
+    adapter: Option<&'a Adapter>,
+    /// If that is still the path's when the I/O comes back, nothing was voided since the path was
+    /// seen in use.
+    epoch: u32,
+}
+
+impl<'a> Choice<'a> {
+    /// To be asked before whether the path is in use: see [`Path::told_of_path`].
+    #[inline(always)]
+    fn of(path: &'a Path) -> Self {
         Self {
-            path: Self::NOWHERE,
-            teamed: false,
-            io: Counted::default(),
-            commands: 0,
-            epoch: 0,
-            life: 0,
-            sent_at: 0,
-            out: 0,
-            adapter_out: 0,
+            path,
+            epoch: path.epoch(),
+            adapter: path.adapter(),
         }
+    }
+
+    /// Whether its adapter has its link now; a path that names none is taken to have.
+    #[inline(always)]
+    fn has_link(&self, here: &Here) -> bool {
+        self.adapter
+            .is_none_or(|adapter| adapter.has_link_now(here))
     }
 }
 
@@ -155,6 +176,11 @@ impl View<'_> {
         least
     }
 
+    /// The fastest paths: a bit for each.
+    fn fastest(&self) -> u64 {
+        choose::fastest((0..self.count()).map(|number| self.share(number)))
+    }
+
     /// Of the paths over the adapter of this one, the one that has the least out.
     fn twin(&self, number: usize) -> usize {
         if self.policy != Policy::AdapterLoad || self.bond.each_has_its_adapter() {
@@ -200,14 +226,18 @@ impl Bond {
         if answer == Answer::Wait {
             return Sent::Full;
         }
-        let Some((number, epoch)) = Self::choose(this, &here, shape) else {
+        let Some(choice) = Self::choose(this, &here, shape) else {
             if answer == Answer::Counted {
                 this.limit.returned(commands());
                 this.kick_crowd();
             }
             return Sent::NoPath;
         };
-        let path = &this.paths[number];
+        let Choice {
+            path,
+            adapter,
+            epoch,
+        } = choice;
         let counters = path.counters();
         let io = Counted {
             cpu: here.cpu() as u16,
@@ -220,6 +250,7 @@ impl Bond {
                 let _guard = this.inner.lock();
                 let answer = this.limit.settle(commands(), || this.out());
                 if answer == Answer::Wait {
+                    counters.refund(io);
                     return Sent::Full;
                 }
                 counters.sent(&here, io);
@@ -234,24 +265,24 @@ impl Bond {
             Answer::Counted => commands(),
             _ => 0,
         };
-        dispatch.path = number as u8;
+        dispatch.taker = path.number() as u8 + 1;
         dispatch.io = io;
         dispatch.epoch = epoch;
         dispatch.life = path.life();
         dispatch.sent_at = 0;
-        let adapter = path.adapter().filter(|adapter| adapter.is_teamed());
+        let adapter = adapter.filter(|adapter| adapter.is_teamed());
         dispatch.teamed = adapter.is_some();
         if let Some(adapter) = adapter {
             adapter.traffic().sent(&here, io);
         }
         if io.bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
-            let bytes_out = |of: &Counters| of.out_of(io.writes).bytes();
+            let begin = |of: &Counters| of.begin_timing(&here, io);
+            dispatch.out = begin(counters);
+            dispatch.adapter_out = adapter.map_or(0, |adapter| begin(adapter.traffic()));
             dispatch.sent_at = nanoseconds();
-            dispatch.out = bytes_out(counters);
-            dispatch.adapter_out = adapter.map_or(0, |adapter| bytes_out(adapter.traffic()));
         }
         trace::choose(this.events.device(), path.dev(), io.bytes);
-        Sent::To(number)
+        Sent::To(path.number())
     }
 
     /// Takes down that an I/O is back from a path, and whether it had succeeded.
@@ -261,21 +292,14 @@ impl Bond {
             this.limit.returned(dispatch.commands);
         }
         let now = match dispatch.sent_at {
-            1.. if success => nanoseconds(),
+            // The time while the path was out of use is none that it moved data in.
+            1.. if success && dispatch.life == path.life() => nanoseconds(),
             _ => 0,
         };
-        let take = |counters: &Counters, out| {
-            let last = counters.returned(dispatch.io, success);
-            if now > 0 || ((last || !success) && counters.is_watched(dispatch.io)) {
-                let sent_at = dispatch.sent_at;
-                let timed = (now > 0).then_some((Timed { sent_at, out }, now));
-                counters.watch(dispatch.io, timed, last || !success);
-            }
-        };
-        take(path.counters(), dispatch.out);
+        dispatch.take(path.counters(), dispatch.out, now, success);
         if dispatch.teamed {
             if let Some(adapter) = path.adapter() {
-                take(adapter.traffic(), dispatch.adapter_out);
+                dispatch.take(adapter.traffic(), dispatch.adapter_out, now, success);
             }
         }
         this.kick_crowd();
@@ -300,38 +324,36 @@ impl Bond {
         (fit(ios), fit(commands))
     }
 
-    /// Chooses a path that is in use and has its link; a path found without is failed here. With
-    /// its epoch: if that is still its own when the I/O comes back, nothing was voided since the
-    /// path was seen in use. Any context.
+    /// Chooses a path that is in use and has its link; a path found without is failed here. Any
+    /// context.
     #[inline(always)]
-    fn choose(this: &Arc<Self>, here: &Here, shape: Shape) -> Option<(usize, u32)> {
+    fn choose<'a>(this: &'a Arc<Self>, here: &Here, shape: Shape) -> Option<Choice<'a>> {
         // Each round ends the use of a path, but for those that come back meanwhile.
         for _ in 0..=this.paths.len() {
             let number = this.pick(here, shape)?;
-            let path = &this.paths[number];
-            // The epoch first: see `Path::told_of_path`.
-            let epoch = path.epoch();
-            if !path.has_link() {
+            let choice = Choice::of(&this.paths[number]);
+            if !choice.has_link(here) {
                 Self::fail(this, number, Why::Link);
             } else if this.is_usable(number) {
-                let chosen = Some((number, epoch));
-                return match path.device().is_quiesced() {
-                    true => this.takes_io().or(chosen),
-                    false => chosen,
-                };
+                let quiesced = choice.path.device().is_quiesced();
+                let other = || this.takes_io(here);
+                return quiesced.then(other).flatten().or(Some(choice));
             }
         }
         None
     }
 
-    /// Some path whose driver takes I/O, with its epoch, for when that of the chosen one does not:
-    /// one that makes a new session may keep what it is sent until it has that.
-    fn takes_io(&self) -> Option<(usize, u32)> {
-        self.paths.iter().find_map(|path| {
-            let epoch = path.epoch();
-            let takes = path.has_link() && !path.device().is_quiesced();
-            (takes && self.is_usable(path.number())).then(|| (path.number(), epoch))
-        })
+    /// Some path whose driver takes I/O, for when that of the chosen one does not: one that makes a
+    /// new session may keep what it is sent until it has that.
+    #[cold]
+    fn takes_io(&self, here: &Here) -> Option<Choice<'_>> {
+        self.paths
+            .iter()
+            .map(|path| Choice::of(path))
+            .find(|choice| {
+                let takes = choice.has_link(here) && !choice.path.device().is_quiesced();
+                takes && self.is_usable(choice.path.number())
+            })
     }
 
     /// Chooses a path that is in use, by the policy if no miniport has named one.
@@ -393,7 +415,7 @@ impl Bond {
                 Some(number) => number,
                 None => match view.least_loaded(turn, shape) {
                     Least::Path(number) => view.twin(number),
-                    Least::AllIdle(fastest) => turn.rotate(fastest)?,
+                    Least::AllIdle => turn.rotate(view.fastest())?,
                     Least::None => return None,
                 },
             },
@@ -427,7 +449,7 @@ impl Bond {
             place: u64::MAX,
             writes: false,
         };
-        let choice = Self::choose(this, &Here::new(), shape).map(|(number, _)| number);
+        let choice = Self::choose(this, &Here::new(), shape).map(|choice| choice.path.number());
         choice.ok_or_else(|| this.inner.lock().errno_without_path())
     }
 
@@ -438,11 +460,11 @@ impl Bond {
         this.crowd(&inner);
     }
 
-    /// There is I/O in the list that waits for the limit.
+    /// There is I/O in the list that waits for the limit; or for nothing, if no path is left.
     pub(super) fn crowd(self: &Arc<Self>, inner: &Inner) {
         let first = inner.waiting.first();
         let needs = first.map_or(1, |bio| self.commands(bio.bytes()));
-        if self.limit.crowd(needs, || self.out()) {
+        if self.limit.crowd(needs, || self.out()) || inner.in_use == 0 {
             self.kick();
         }
     }

@@ -186,12 +186,6 @@ impl Bond {
         for path in &this.paths {
             Path::end(path);
         }
-        // Paths that have left their adapters are not held by their teams' work after this.
-        for path in &this.paths {
-            if let Some(team) = path.team() {
-                team.settle();
-            }
-        }
         if let Some(team) = this.team.as_ref() {
             team.leave();
         }

@@ -66,7 +66,7 @@ impl Watch {
 }
 
 /// An I/O as it is counted, by what it was sent over.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Zeroable)]
 pub(crate) struct Counted {
     /// The CPU that sent it.
     pub(super) cpu: u16,
@@ -150,6 +150,17 @@ impl Counters {
         due
     }
 
+    /// A command that was sent from here just now is timed. Says how many bytes are out with it.
+    pub(super) fn begin_timing(&self, here: &Here, io: Counted) -> u64 {
+        if self.out_here(here, io.writes).bytes() == u64::from(io.bytes) {
+            // Until now the CPU had no data out: whoever took the last one back may have overlooked
+            // that the time from there was to end, and a flush may have seemed to be one.
+            let watch = self.watches.local(here);
+            watch.last_at[usize::from(io.writes)].store(0, Relaxed);
+        }
+        self.out_of(io.writes).bytes()
+    }
+
     /// Whether [`Self::watch`] is to know that the CPU has nothing more out.
     pub(super) fn is_watched(&self, io: Counted) -> bool {
         let lane = self.lanes.of(io.cpu.into());
@@ -177,7 +188,8 @@ impl Counters {
                 0 => (timed.out, latency),
                 at => (bytes.wrapping_sub(before), now.saturating_sub(at)),
             };
-            self.latency.store(speed::alone(latency, io.bytes, timed.out), Relaxed);
+            self.latency
+                .store(speed::alone(latency, io.bytes, timed.out), Relaxed);
             watch.moved.add(moved, Relaxed);
             watch.nanos.add(nanos.max(1), Relaxed);
         }

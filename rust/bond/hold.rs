@@ -26,7 +26,8 @@ use kernel::{
 impl Inner {
     /// Holds a write back, as if since then.
     pub(super) fn hold(&mut self, bond: &Arc<Bond>, mut bio: Owned<Bond>, since: u64) {
-        bio.data().held_since = Some(since);
+        let trip = bio.data();
+        (trip.held, trip.held_since) = (true, since);
         self.held.push(bio);
         bond.holding.store(true, Relaxed);
         bond.release_by(self.features.ms(Time::WriteHold));
@@ -34,12 +35,12 @@ impl Inner {
 
     /// If a write, that was not held itself, goes to where one is held: since when the last one is.
     fn held_before(&self, bio: &Owned<Bond>) -> Option<u64> {
-        let range = bio.writes().filter(|_| bio.peek().held_since.is_none())?;
+        let range = bio.writes().filter(|_| !bio.peek().held)?;
         let (mut overlaps, mut last) = (false, None);
         for held in self.held.iter() {
             let overlap = |other: Range<u64>| range.start < other.end && other.start < range.end;
             overlaps |= held.writes().is_some_and(overlap);
-            last = held.peek().held_since;
+            last = Some(held.peek().held_since);
         }
         last.filter(|_| overlaps)
     }
@@ -81,12 +82,13 @@ impl Bond {
         let mut guard = this.inner.lock();
         let inner = &mut *guard;
         let hold_ms = u64::from(inner.features.ms(Time::WriteHold));
-        while let Some(mut bio) = inner.held.pop() {
-            let since = bio.data().held_since.unwrap_or(now);
-            let left = (since + hold_ms).saturating_sub(now);
+        while let Some(bio) = inner.held.pop() {
+            let left = (bio.peek().held_since + hold_ms).saturating_sub(now);
             if left > 0 {
                 inner.held.push_front(bio);
-                return this.release_by(u32::try_from(left).unwrap_or(u32::MAX));
+                // Not later, if it was to be looked again later meanwhile.
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                return rearm::<_, { works::RELEASE }>(this, msecs_to_jiffies(left));
             }
             inner.waiting.push(bio);
             this.kick();

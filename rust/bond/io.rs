@@ -25,7 +25,7 @@ use kernel::{prelude::*, sync::Arc, time::msecs_to_jiffies, workqueue::WorkItem}
 const BUSY_MS: u32 = 10;
 
 /// What is kept with an I/O.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Zeroable)]
 pub(crate) struct Trip {
     /// Where it is out.
     dispatch: Dispatch,
@@ -33,8 +33,9 @@ pub(crate) struct Trip {
     tries: u16,
     /// How often it came back for want of something.
     waits: u16,
-    /// Since when it is held, or was last: milliseconds of [`Bond::now`].
-    pub(super) held_since: Option<u64>,
+    /// It is held, or was; and since when: milliseconds of [`Bond::now`].
+    pub(super) held: bool,
+    pub(super) held_since: u64,
 }
 
 /// What becomes of an I/O when no path is in use.
@@ -231,11 +232,6 @@ impl Bond {
         inner.waiting = bios;
         if left {
             this.crowd(&inner);
-            if inner.in_use == 0 {
-                // The kick for that may have come while the list was in hand: nobody waits for
-                // room any more.
-                this.kick();
-            }
         } else if inner.waiting.is_empty() {
             this.limit.clear();
         }

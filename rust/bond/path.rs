@@ -214,13 +214,15 @@ impl Path {
             return Ok(());
         };
         adapter.join(this)?;
-        this.has_adapter.store(true, Relaxed);
         if !this.adapter.populate(adapter) {
             return Ok(());
         }
+        // In this order: whoever speaks of the adapter meanwhile sees this, or has spoken below.
+        this.has_adapter.xchg(true, Full);
         if let (false, Some(bond)) = (this.has_link(), this.bond()) {
             Bond::fail(&bond, this.number, Why::Link);
         }
+        Self::repeat_word(this);
         Ok(())
     }
 
@@ -436,13 +438,8 @@ impl Path {
             }
             return;
         }
-        let doubted = this.doubted.xchg(false, Relaxed);
-        if this.has_link() && (Bond::probe_sent(bond, this.number) || (doubted && this.is_in_use()))
-        {
-            let life = this.life();
-            this.probed.store(true, Relaxed);
-            let status = this.device.probe(&mut this.probe.lock()).code();
-            this.probed.store(false, Relaxed);
+        let life = this.life();
+        if let Some(status) = Self::send_probe(this, bond) {
             Bond::probe_ended(bond, this.number, life, status);
             if failure::is_answer(status) && bond.wants_probe(this.number) && this.renew(bond) {
                 return this.probe_at(0);
@@ -451,6 +448,24 @@ impl Path {
         if bond.wants_probe(this.number) {
             this.probe_by(bond.ms(Time::Probe));
         }
+    }
+}
+
+impl Path {
+    /// Sends a probe, if that is due, and says how it ended.
+    fn send_probe(this: &Arc<Self>, bond: &Arc<Bond>) -> Option<u8> {
+        let doubted = this.doubted.xchg(false, Relaxed);
+        // Whoever ends the path takes the bond away, and then waits for this.
+        let mut probe = this.probe.lock();
+        this.bond()?;
+        // In this order: either who asks for what is pending without a link sees that a probe is,
+        // or it is seen here that there is no link.
+        this.probed.xchg(true, Full);
+        let is_due = || Bond::probe_sent(bond, this.number) || (doubted && this.is_in_use());
+        let sent = this.has_link() && is_due();
+        let status = sent.then(|| this.device.probe(&mut probe).code());
+        this.probed.store(false, Relaxed);
+        status
     }
 }
 

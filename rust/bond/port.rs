@@ -21,7 +21,10 @@ use crate::{
 use kernel::{
     fmt,
     prelude::*,
-    sync::{atomic::Relaxed, rcu, Arc},
+    sync::{
+        atomic::{Full, Relaxed},
+        rcu, Arc,
+    },
     time::msecs_to_jiffies,
     workqueue::WorkItem,
 };
@@ -41,6 +44,10 @@ impl Path {
         // Before it may speak, and before what it says of an adapter may concern the path.
         this.port.store(port.id(), Relaxed);
         let binding = match port.bind(this.device(), this) {
+            Ok(Some(binding)) => Arc::new(binding, GFP_KERNEL).map_err(Error::from).map(Some),
+            result => result.map(|_| None),
+        };
+        let binding = match binding {
             Ok(Some(binding)) => binding,
             result => {
                 this.port.store(0, Relaxed);
@@ -57,7 +64,7 @@ impl Path {
             _ => None,
         };
         let dest = binding.dest(Dest::parse);
-        *bound = Some(Arc::new(binding, GFP_KERNEL)?);
+        *bound = Some(binding);
         drop(bound);
         Self::learn(this, adapter, dest)?;
         if let Some(team) = this.team() {
@@ -139,7 +146,6 @@ impl Path {
     /// The miniport says something of the path. Any context.
     pub(crate) fn told(this: &Arc<Self>, word: Word, instead: Option<&Self>) {
         if word.adapter {
-            this.spoke.store(word.failed, Relaxed);
             Self::told_of_adapter(this, word);
         } else {
             this.session_is(word);
@@ -174,6 +180,20 @@ impl Path {
     /// was not voided: a miniport speaks of its own paths' commands only.
     fn told_of_adapter(this: &Arc<Self>, word: Word) {
         let port = this.port.load(Relaxed);
+        // In this order: see `Path::learn`.
+        this.spoke.xchg(word.failed, Full);
+        let adapter = this.adapter();
+        if word.voided {
+            // Those whose adapter is not known, or not yet: what they have out may be among what
+            // was voided, and to send it again harms nobody. All, if it is this one's. Before the
+            // others: who learns his meanwhile is one of those then.
+            this.shared().miniports().each_path(|path| {
+                let unknown = adapter.is_none() || path.adapter().is_none();
+                if unknown && path.port.load(Relaxed) == port {
+                    path.void();
+                }
+            });
+        }
         let tell = |path: &Arc<Self>| {
             let own = path.port.load(Relaxed) == port;
             let voided = word.voided && own;
@@ -186,21 +206,35 @@ impl Path {
             }
         };
         tell(this);
-        if let Some(adapter) = this.adapter() {
+        if let Some(adapter) = adapter {
             adapter.each_path(|path| {
-                if !Arc::ptr_eq(path, this) {
-                    tell(path);
+                if Arc::ptr_eq(path, this) {
+                    return;
                 }
+                if path.port.load(Relaxed) == port {
+                    // What counts is what was said last, by whichever path.
+                    path.spoke.store(false, Relaxed);
+                }
+                tell(path);
             });
         }
-        if word.voided {
-            // Those whose adapter is not known, or not yet: what they have out may be among what
-            // was voided, and to send it again harms nobody.
-            this.shared().miniports().each_path(|path| {
-                if path.adapter().is_none() && path.port.load(Relaxed) == port {
-                    path.void();
-                }
-            });
+    }
+
+    /// The path has its adapter now: what its miniport said of that before is said to the others.
+    pub(super) fn repeat_word(this: &Arc<Self>) {
+        let mut said = false;
+        loop {
+            let failed = this.spoke.load(Relaxed);
+            if failed == said {
+                return;
+            }
+            said = failed;
+            let word = Word {
+                failed,
+                adapter: true,
+                voided: false,
+            };
+            Self::told_of_adapter(this, word);
         }
     }
 
@@ -268,13 +302,12 @@ impl Path {
                 ))
             }
         };
-        if this.is_in_use() {
-            return;
-        }
-        if told {
-            this.abort_told.store(true, Relaxed);
-        }
-        rearm::<_, ABORT>(this, msecs_to_jiffies(again));
+        bond.unless_in_use(this, || {
+            if told {
+                this.abort_told.store(true, Relaxed);
+            }
+            rearm::<_, ABORT>(this, msecs_to_jiffies(again));
+        });
     }
 }
 
@@ -311,6 +344,14 @@ impl WorkItem<ABORT> for Path {
 }
 
 impl Bond {
+    /// Does something unless a path is in use, which it does not get into meanwhile. Any context.
+    fn unless_in_use(&self, path: &Path, f: impl FnOnce()) {
+        let _guard = self.inner.lock();
+        if !path.is_in_use() {
+            f();
+        }
+    }
+
     /// A miniport says that a path works again, or says no more of it: it is probed at once. Any
     /// context.
     pub(super) fn restored(this: &Arc<Self>, number: usize) {
@@ -333,11 +374,13 @@ impl Bond {
                 .get(path.number())
                 .is_some_and(|own| core::ptr::eq(&**own, *path))
         });
+        let guard = self.inner.lock();
         let usable = own.filter(|path| path.is_in_use());
+        let number = usable.map_or(Self::NONE_PREFERRED, |path| path.number() as u32);
+        self.preferred.store(number, Relaxed);
+        drop(guard);
         if path.is_some() && usable.is_none() {
             self.warn(fmt!("a miniport names a path that is not in use"));
         }
-        let number = usable.map_or(Self::NONE_PREFERRED, |path| path.number() as u32);
-        self.preferred.store(number, Relaxed);
     }
 }

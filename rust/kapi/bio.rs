@@ -5,7 +5,7 @@
 //! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
 use crate::bindings;
-use core::ops::Range;
+use core::{mem::MaybeUninit, ops::Range};
 
 /// How an I/O ended: a `blk_status_t`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,8 @@ pub(super) struct Record {
     iter: bindings::bvec_iter,
     end_io: bindings::bio_end_io_t,
     integrity: *mut bindings::bio_integrity_payload,
-    integrity_iter: bindings::bvec_iter,
+    /// Initialised if there is a payload.
+    integrity_iter: MaybeUninit<bindings::bvec_iter>,
 }
 
 impl Record {
@@ -51,10 +52,14 @@ impl Record {
         // SAFETY: By this function's contract. The integrity payload is valid where the flag says
         // that it is there.
         unsafe {
-            let integrity = match (*bio).bi_opf & Self::INTEGRITY {
-                0 => core::ptr::null_mut(),
-                _ => (*bio).bi_integrity.cast(),
-            };
+            let mut integrity = core::ptr::null_mut::<bindings::bio_integrity_payload>();
+            let mut integrity_iter = MaybeUninit::uninit();
+            if (*bio).bi_opf & Self::INTEGRITY != 0 {
+                integrity = (*bio).bi_integrity.cast();
+                if !integrity.is_null() {
+                    integrity_iter.write((*integrity).bip_iter);
+                }
+            }
             Self {
                 opf: (*bio).bi_opf,
                 flags: (*bio).bi_flags,
@@ -62,10 +67,7 @@ impl Record {
                 iter: (*bio).bi_iter,
                 end_io: (*bio).bi_end_io,
                 integrity,
-                integrity_iter: match integrity.is_null() {
-                    true => bindings::bvec_iter::default(),
-                    false => (*integrity).bip_iter,
-                },
+                integrity_iter,
             }
         }
     }
@@ -78,7 +80,7 @@ impl Record {
     /// `bio` is valid, the caller's, and the one recorded.
     pub(super) unsafe fn restore(&self, bio: *mut bindings::bio) {
         // SAFETY: By this function's contract. The payload is the bio's own, freed with the bio
-        // only.
+        // only, and was read when it was recorded.
         unsafe {
             (*bio).bi_status = Status::OK.0;
             (*bio).bi_opf = self.opf & !(Self::NOWAIT | Self::POLLED);
@@ -89,7 +91,7 @@ impl Record {
             (*bio).__bindgen_anon_1.bi_cookie = bindings::blk_qc_t::MAX; // BLK_QC_T_NONE
             (*bio).bi_integrity = self.integrity.cast();
             if !self.integrity.is_null() {
-                (*self.integrity).bip_iter = self.integrity_iter;
+                (*self.integrity).bip_iter = self.integrity_iter.assume_init();
             }
         }
     }

@@ -50,8 +50,8 @@ pub(crate) trait Target: Sized + Send + Sync + 'static {
     const FEATURES: u32;
     /// What all targets of this type share, given when the type is registered.
     type Context: Send + Sync + 'static;
-    /// What a target keeps with each bio that it has. Starts as the default.
-    type BioData: Copy + Default + Send + 'static;
+    /// What a target keeps with each bio that it has. Starts as zeros.
+    type BioData: Copy + Zeroable + Send + 'static;
 
     /// Makes a target from the arguments of a table line.
     fn ctr(

@@ -103,7 +103,7 @@ impl Controller {
     /// Lets one command time out at once, if there is one. The driver then does what it does when a
     /// command times out: on fabrics it gives back all of them and connects again. May sleep.
     ///
-    /// `EBUSY` if the queue takes nothing at this moment.
+    /// `EBUSY` if nothing is out in a queue that is frozen.
     pub(crate) fn time_out(&self) -> Result {
         let queue = self.queue.as_ptr();
         // SAFETY: The queue is valid by the type invariant.

@@ -16,6 +16,9 @@ pub(crate) struct Here {
     _thread: NotThreadSafe,
 }
 
+// SAFETY: A region with preemption off is a read-side critical section.
+unsafe impl super::rcu::Reader for Here {}
+
 impl Here {
     /// Stays on the present CPU. Any context.
     pub(crate) fn new() -> Self {

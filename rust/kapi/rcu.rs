@@ -74,6 +74,16 @@ unsafe impl<T> Pointer for KBox<T> {
     }
 }
 
+/// What an RCU grace period waits for, as long as it is there.
+///
+/// # Safety
+///
+/// It is there in read-side critical sections only, as `synchronize_rcu` describes them.
+pub(crate) unsafe trait Reader {}
+
+// SAFETY: It begins one, and ends it when it is dropped.
+unsafe impl Reader for rcu::Guard {}
+
 /// The place.
 ///
 /// # Invariants
@@ -118,13 +128,16 @@ impl<P: Pointer> Slot<P> {
         }
     }
 
+    /// What is there, while the grace period waits for us. Any context.
+    pub(crate) fn get<'a>(&'a self, _reader: &'a impl Reader) -> Option<&'a P::Target> {
+        // SAFETY: By the type invariant it is valid until a grace period after it was taken out,
+        // and that does not end as long as the reader is there.
+        unsafe { self.0.load(Acquire).as_ref() }
+    }
+
     /// Looks at what is there. `f` must not sleep. Any context.
     pub(crate) fn with<R>(&self, f: impl FnOnce(Option<&P::Target>) -> R) -> R {
-        let _guard = rcu::read_lock();
-        let found = self.0.load(Acquire);
-        // SAFETY: By the type invariant it is valid until a grace period after it was taken out,
-        // and that does not end before the guard is dropped.
-        f(unsafe { found.as_ref() })
+        f(self.get(&rcu::read_lock()))
     }
 }
 

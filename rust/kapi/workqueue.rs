@@ -131,18 +131,6 @@ where
     }
 }
 
-/// Waits for a work item that waits in its queue, or runs. May sleep. Must not be called from the
-/// work itself.
-pub(crate) fn flush<T, const ID: u64>(item: &Arc<T>)
-where
-    T: HasWork<T, ID> + WorkItem<ID, Pointer = Arc<T>>,
-{
-    // SAFETY: `item` points to a valid `T`.
-    let work = unsafe { Work::raw_get(T::raw_get_work(Arc::as_ptr(item).cast_mut())) };
-    // SAFETY: The `Work` is initialised, as is every field of a value in an `Arc`.
-    unsafe { bindings::flush_work(work) };
-}
-
 /// Like [`stop`], for delayed work.
 pub(crate) fn stop_delayed<T, const ID: u64>(item: &Arc<T>)
 where

@@ -10,6 +10,7 @@ use crate::{
     kapi::{
         global::Global,
         miniport::{Binding, Driver, Port},
+        mm::NoIo,
     },
 };
 use kernel::{
@@ -34,7 +35,8 @@ pub(crate) struct Word {
 
 /// All miniports, and all paths they may bind to.
 ///
-/// The lock is held while a miniport binds, so that it is not gone meanwhile.
+/// The lock is held while a miniport binds, so that it is not gone meanwhile. Whoever holds it may
+/// not wait for I/O, since a bond that is to be resumed may wait for him.
 #[pin_data]
 pub(crate) struct Miniports {
     #[pin]
@@ -69,6 +71,7 @@ impl Miniports {
 
     /// Makes a miniport known, and lets it bind to the paths that there are. May sleep.
     pub(crate) fn register(&self, port: Port) -> Result {
+        let _noio = NoIo::new();
         let mut inner = self.inner.lock();
         if inner.ports.iter().any(|other| other.name() == port.name()) {
             return Err(EEXIST);
@@ -82,6 +85,7 @@ impl Miniports {
 
     /// Forgets a miniport, and unbinds it where it still is bound. May sleep.
     pub(crate) fn unregister(&self, port: Port) {
+        let _noio = NoIo::new();
         let mut inner = self.inner.lock();
         inner.ports.retain(|other| *other != port);
         inner.asked.clear();
@@ -95,6 +99,7 @@ impl Miniports {
     /// replaced. May sleep.
     pub(crate) fn join(&self, path: &Arc<Path>) -> Result {
         let driver = Driver::of(path.device());
+        let noio = NoIo::new();
         let mut inner = self.inner.lock();
         inner.paths.push(path.clone(), GFP_KERNEL)?;
         self.roster.join(path)?;
@@ -105,6 +110,7 @@ impl Miniports {
             Some(driver) if !path.is_bound() && !inner.asked.contains(&driver) => {
                 inner.asked.push(driver, GFP_KERNEL)?;
                 drop(inner);
+                drop(noio);
                 // The module that this loads binds by itself.
                 driver.request_miniport();
             }
@@ -115,6 +121,7 @@ impl Miniports {
 
     /// Ends that, and unbinds the path. May sleep.
     pub(crate) fn leave(&self, path: &Arc<Path>) {
+        let _noio = NoIo::new();
         let mut inner = self.inner.lock();
         inner.paths.retain(|other| !Arc::ptr_eq(other, path));
         path.unbind(|_: &Binding| true);

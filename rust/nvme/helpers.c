@@ -5,9 +5,10 @@
 
 #include "../helpers.h"
 
+/* Also of a frozen queue: who freezes it may wait for what is to be called back. */
 bool dm_bond_nvme_queue_enter(struct request_queue *q)
 {
-	return percpu_ref_tryget_live(&q->q_usage_counter);
+	return percpu_ref_tryget(&q->q_usage_counter);
 }
 
 void dm_bond_nvme_queue_exit(struct request_queue *q)

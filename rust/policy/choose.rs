@@ -38,8 +38,8 @@ pub(crate) struct Candidate {
 /// What [`least_loaded`] finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Least {
-    /// Nothing is out on any path. A bit is set for each of the fastest.
-    AllIdle(u64),
+    /// Nothing is out on any path: it is for the [`fastest`].
+    AllIdle,
     /// This path would have done it first.
     Path(usize),
     /// No path is to be used.
@@ -57,27 +57,20 @@ const IDLE: u64 = 4;
 /// Chooses the path that would have done an I/O of so many bytes first: the one with the least
 /// bytes out, the I/O itself included, for its share. On a path with nothing out the I/O counts
 /// only a quarter, so that a slow path is not idle as long as there is enough to do. If nothing is
-/// out on any, the fastest is it; among equals they take turns, which is left to the caller. There
-/// are up to 64 paths, with shares of up to 1000.
+/// out on any, that is left to the caller, among equals of whom they take turns. There are up to 64
+/// paths, with shares of up to 1000.
 ///
 /// What the others do with the same load, and why a quarter: `selftests/host/src/sim`.
 #[inline(always)]
 pub(crate) fn least_loaded(paths: impl Iterator<Item = Candidate>, bytes: u32) -> Least {
     let bytes = u64::from(bytes.max(1));
     let mut all_out = 0;
-    // The best one's load and share, and who is fastest. No product overflows: a load has 43 bits.
+    // The best one's load and share. No product overflows: a load has 43 bits.
     let (mut best, mut least, mut of) = (usize::MAX, u64::MAX, 0u64);
-    let (mut most, mut fastest) = (0, 0u64);
     for (number, Candidate { share, out }) in paths.enumerate() {
         let share = u64::from(share);
         if share == 0 {
             continue;
-        }
-        let bit = 1u64.wrapping_shl(number as u32);
-        match share.cmp(&most) {
-            Ordering::Greater => (most, fastest) = (share, bit),
-            Ordering::Equal => fastest |= bit,
-            Ordering::Less => {}
         }
         all_out |= out.0;
         let load = match out.0 {
@@ -92,9 +85,23 @@ pub(crate) fn least_loaded(paths: impl Iterator<Item = Candidate>, bytes: u32) -
     }
     match (best, all_out) {
         (usize::MAX, _) => Least::None,
-        (_, 0) => Least::AllIdle(fastest),
+        (_, 0) => Least::AllIdle,
         (best, _) => Least::Path(best),
     }
+}
+
+/// Which of up to 64 paths have the largest share, given in their order: a bit for each.
+pub(crate) fn fastest(shares: impl Iterator<Item = u32>) -> u64 {
+    let (mut most, mut fastest) = (1, 0u64);
+    for (number, share) in shares.enumerate() {
+        let bit = 1u64.wrapping_shl(number as u32);
+        match share.cmp(&most) {
+            Ordering::Greater => (most, fastest) = (share, bit),
+            Ordering::Equal => fastest |= bit,
+            Ordering::Less => {}
+        }
+    }
+    fastest
 }
 
 /// Chooses the primary path while it is to be used, else the next one after it, around the end.

@@ -110,6 +110,8 @@ impl Limit {
         if most == 0 {
             return Answer::Free;
         }
+        // First: only what is summed after `is_set` has all that was sent before the limit was set.
+        let before = self.settling.load(Acquire);
         // In this order, which the full barrier keeps: what comes back meanwhile is missing from
         // both, or from the second only.
         let (all, at_most) = on_paths();
@@ -117,7 +119,7 @@ impl Limit {
         // Another one may have settled it since this one asked: then who asked after that is
         // counted, and not on the paths yet.
         let is_settled = self.settling.load(Acquire) == 0
-            || all <= ios(out) && self.settling.cmpxchg(1, 0, Full).is_ok();
+            || before == 1 && all <= ios(out) && self.settling.cmpxchg(1, 0, Full).is_ok();
         if is_settled {
             return self.count(needs, most);
         }

@@ -11,8 +11,8 @@
 //! on any (J. Little, "A Proof for the Queuing Formula: L = λW", 1961). A time without commands is
 //! none. Reads and writes are measured each by themselves, and added up.
 //!
-//! From one interval to the next the sums keep an eighth: so after three 0.2 % of a speed is what it
-//! was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then
+//! From one interval to the next the sums keep an eighth: so after three 0.2 % of a speed is what
+//! it was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then
 //! ([`Meter::is_to_be_tried`]).
 
 use super::share::{self, WHOLE};
@@ -41,7 +41,12 @@ impl Meter {
     /// long in all; both may have wrapped.
     pub(crate) fn pass(&mut self, moved: u64, nanos: u64) {
         let before = core::mem::replace(&mut self.seen, (moved, nanos));
-        let (moved, nanos) = (moved.wrapping_sub(before.0), nanos.wrapping_sub(before.1));
+        let (mut moved, nanos) = (moved.wrapping_sub(before.0), nanos.wrapping_sub(before.1));
+        if (moved as i64) < 0 {
+            // Two that came back at a time have counted something twice, and then taken it back.
+            self.seen.0 = before.0;
+            moved = 0;
+        }
         if nanos == 0 {
             self.stale = self.stale.saturating_add(1);
             return;

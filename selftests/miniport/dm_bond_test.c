@@ -24,6 +24,7 @@
  * <device>/bind_error	an errno to refuse to bind with
  * <device>/bind_word	say first that the path failed
  * <device>/bind_ms	how long bind is to take
+ * <device>/netdev_ms	how long netdev is to take
  * <device>/nameless	do not tell the network device
  * <device>/chooses	as the primary adapter choose the path with this number, from 1 on; 0: none
  *
@@ -92,6 +93,7 @@ struct test_device {
 	u32 bind_error;
 	bool bind_word;
 	u32 bind_ms;
+	u32 netdev_ms;
 	bool nameless;
 	u32 chooses;
 	atomic_t busy;
@@ -301,6 +303,7 @@ static int test_netdev(void *data, char name[IFNAMSIZ])
 {
 	struct binding *binding = data;
 
+	msleep(binding->dev->netdev_ms);
 	if (!binding->dev->netdev || binding->dev->nameless)
 		return -ENODATA;
 	strscpy(name, binding->dev->netdev, IFNAMSIZ);
@@ -694,6 +697,7 @@ static void add_files(struct test_device *dev)
 	debugfs_create_u32("bind_error", 0600, dir, &dev->bind_error);
 	debugfs_create_bool("bind_word", 0600, dir, &dev->bind_word);
 	debugfs_create_u32("bind_ms", 0600, dir, &dev->bind_ms);
+	debugfs_create_u32("netdev_ms", 0600, dir, &dev->netdev_ms);
 	debugfs_create_bool("nameless", 0600, dir, &dev->nameless);
 	debugfs_create_u32("chooses", 0600, dir, &dev->chooses);
 	debugfs_create_atomic_t("role", 0400, dir, &dev->role);

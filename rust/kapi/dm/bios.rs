@@ -200,7 +200,8 @@ impl<'a, T: Target> Incoming<'a, T> {
             let place = per_bio.as_ptr();
             (&raw mut (*place).target).write(target);
             (&raw mut (*place).record).write(Record::of(bio.as_ptr()));
-            (&raw mut (*place).data).write(T::BioData::default());
+            // Valid, as the type is `Zeroable`.
+            (&raw mut (*place).data).write_bytes(0, 1);
             per_bio
         };
         Self {

@@ -275,4 +275,27 @@ mod together {
             }
         });
     }
+
+    /// One had asked before the limit was set, and is sent meanwhile; another one looks meanwhile
+    /// whether all is counted.
+    #[test]
+    fn loom_limit_is_not_settled_by_an_early_look() {
+        loom::model(|| {
+            let bond = Bond::new(0);
+            assert_eq!(bond.limit.ask(|| 1), Answer::Free);
+            bond.limit.set(2);
+            let first = {
+                let bond = bond.clone();
+                thread::spawn(move || bond.paths.fetch_add(1, Full))
+            };
+            let second = {
+                let bond = bond.clone();
+                thread::spawn(move || bond.send())
+            };
+            first.join().unwrap();
+            bond.limit.is_set();
+            assert_eq!(second.join().unwrap(), Some(true));
+            assert_eq!(bond.send(), None, "two are out");
+        });
+    }
 }

@@ -8,7 +8,7 @@
 use super::model::{Algorithm, Done, INTERVAL, MS};
 use crate::{
     policy::{
-        choose::{least_loaded, Candidate, Least, Load, FEW},
+        choose::{fastest, least_loaded, Candidate, Least, Load, FEW},
         quota::{Paths, Turn},
         share,
         speed::{self, Meter},
@@ -188,7 +188,9 @@ impl Bond {
             (_, Some(number)) => number,
             (Policy::Dynamic, None) => match least_loaded(view.candidates(write), bytes) {
                 Least::Path(number) => number,
-                Least::AllIdle(fastest) => turn.rotate(fastest)?,
+                Least::AllIdle => {
+                    turn.rotate(fastest((0..view.count()).map(|path| view.share(path))))?
+                }
                 Least::None => return None,
             },
             _ => turn.next(&view, bytes)?,

@@ -132,9 +132,9 @@ fn an_idle_path_is_tried_again() {
     }
 }
 
-/// A path became so slow that it is not used, while commands queued up on it, and is fast again. How
-/// soon that is found out depends on what one command would take, and on how many others there are;
-/// not on how long the queue took.
+/// A path became so slow that it is not used, while commands queued up on it, and is fast again.
+/// How soon that is found out depends on what one command would take, and on how many others there
+/// are; not on how long the queue took.
 #[test]
 fn an_idle_path_that_had_a_queue_is_tried_soon() {
     for (depth, soon) in [(4, 40), (8, 20)] {
@@ -142,7 +142,11 @@ fn an_idle_path_that_had_a_queue_is_tried_soon() {
         paths.iter_mut().for_each(|path| path.delay = 20 * MS);
         paths[0].speeds = vec![(0, 4 * MEGA), (CHANGE, 25_000), (BACK, 4 * MEGA)];
         let ticks = &ticks(&paths, depth, Sizes::KiB(4))[after(BACK)..];
-        assert!(ticks[0].shares[0] < 50, "depth {depth}: {:?}", ticks[0].shares);
+        assert!(
+            ticks[0].shares[0] < 50,
+            "depth {depth}: {:?}",
+            ticks[0].shares
+        );
         let found = ticks.iter().position(|tick| tick.shares[0] >= 100);
         let in_time = found.is_some_and(|found| found < soon);
         assert!(in_time, "depth {depth}: after {found:?} intervals");
