@@ -176,7 +176,8 @@ rig_path() {
 	for disk in "/sys/class/nvme/$controller"/nvme*n*; do
 		disk=${disk##*/}
 		[[ ! $disk =~ $numbers ]] || disk=${BASH_REMATCH[1]}${BASH_REMATCH[2]} # Below a native head: it has no node.
-		{ read -r nsid <"/sys/block/$disk/nsid"; } 2>/dev/null && [ "$nsid" = "${3:-1}" ] || continue
+		{ read -r nsid <"/sys/block/$disk/nsid"; } 2>/dev/null || continue
+		[ "$nsid" = "${3:-1}" ] || continue
 		[ -b "/dev/$disk" ] && echo "/dev/$disk" && return
 	done
 	_rig_say "path $1 of host ${2:-1} has no block device for LU ${3:-1}"
