@@ -119,7 +119,8 @@ pull 2 cable_pull cable_plug
 
 # A disk of the session that is in no bond waits for the session, as open-iscsi says. The I/O of the bond's own disk
 # makes it fail the session.
-load_start others "/dev/mapper/$BOND_NAME" --size=4M
+# Long enough that there is some on its way whenever the cable is pulled.
+load_start others "/dev/mapper/$BOND_NAME" --size=16M
 wait_for 20 is_busy 2 || fail "I/O is on its way on path 2"
 admin_down 2
 check "a cable is pulled" wait_for 3 is_state 2 failed
@@ -173,7 +174,7 @@ check "the module unloads" rmmod dm_bond_iscsi
 
 # What waits for a session that is down already when the module comes. The bond is told its adapters.
 make_bond "1 netdev:eth1" "1 netdev:eth2" || { fail "a bond without the module"; finish; }
-load_start late "/dev/mapper/$BOND_NAME" --size=4M
+load_start late "/dev/mapper/$BOND_NAME" --size=16M
 wait_for 20 is_busy 2 || fail "I/O is on its way on path 2"
 cable_pull 2
 check "without the module a session fails by its pings" wait_for 20 session_is 2 FAILED

@@ -518,21 +518,22 @@ impl Bond {
     fn look_at_speeds(&self) {
         let mut shares = [0; MAX_PATHS];
         let shares = &mut shares[..self.paths.len()];
+        // What is summed over all CPUs is summed before the lock.
+        let mut seen = [(0, (0, 0)); MAX_PATHS];
+        for (seen, path) in seen.iter_mut().zip(&self.paths) {
+            *seen = (path.counters().inflight(), path.counters().times());
+        }
+        let out = seen.iter().map(|(out, _)| out).sum();
         let mut due = 0u64;
-        let (out, _) = self.out();
         let mut guard = self.inner.lock();
         let interval_ms = guard.features.ms(Time::Interval);
-        for (path, (share, meter)) in self
-            .paths
-            .iter()
-            .zip(shares.iter_mut().zip(&mut guard.meters))
-        {
-            let (moved, nanos) = path.counters().times();
+        let meters = guard.meters.iter_mut().zip(seen);
+        for (path, (share, (meter, seen))) in self.paths.iter().zip(shares.iter_mut().zip(meters)) {
+            let (inflight, (moved, nanos)) = seen;
             meter.pass(moved, nanos);
             *share = path.share_under(Policy::Dynamic);
-            let counters = path.counters();
-            let idle = path.is_in_use() && counters.inflight() == 0;
-            if idle && meter.is_to_be_tried(interval_ms, counters.latency(), out.into()) {
+            let idle = path.is_in_use() && inflight == 0;
+            if idle && meter.is_to_be_tried(interval_ms, path.counters().latency(), out) {
                 due |= 1 << path.number();
             }
         }

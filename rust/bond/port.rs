@@ -146,6 +146,8 @@ impl Path {
     /// The miniport says something of the path. Any context.
     pub(crate) fn told(this: &Arc<Self>, word: Word, instead: Option<&Self>) {
         if word.adapter {
+            // First: see `Path::learn`.
+            this.spoke.xchg(word.failed, Full);
             Self::told_of_adapter(this, word);
         } else {
             this.session_is(word);
@@ -180,8 +182,6 @@ impl Path {
     /// was not voided: a miniport speaks of its own paths' commands only.
     fn told_of_adapter(this: &Arc<Self>, word: Word) {
         let port = this.port.load(Relaxed);
-        // In this order: see `Path::learn`.
-        this.spoke.xchg(word.failed, Full);
         let adapter = this.adapter();
         if word.voided {
             // Those whose adapter is not known, or not yet: what they have out may be among what
