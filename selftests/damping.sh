@@ -5,18 +5,22 @@
 . ./lib.sh
 . ./paths.sh
 
+P=$((SLOW > 3 ? 1000 : 300 * SLOW)) # probe_ms, of which 1000 is the most.
 a='' b='' c='' d='' disk='' bond='' writes=''
 flaps() { path_file "$bond" "$a" flaps; }
 damped() { path_file "$bond" "$a" damped_ms; }
 down_up() { ip link set dmbt0 down && wait_for 5 state_is "$bond" "$a" failed && ip link set dmbt0 up; }
 is_back() { check "$1" wait_for 5 state_is "$bond" "$a" active; }
 
+# probes <number>: so long as so many, one after the other, take.
+probes() { sleep "$(printf '%d.%03d' $(($1 * P / 1000)) $(($1 * P % 1000)))"; }
+
 need ip dummy dm-flakey
 load_bond
 dummy dmbt0 dmbt1
 scratch disk 64
 way a "$disk" && way b "$disk"
-make_bond bond "1 probe_ms:300 primary 0 2 $a 1 netdev:dmbt0 $b 1 netdev:dmbt1" || { fail "a bond is made"; finish; }
+make_bond bond "1 probe_ms:$P primary 0 2 $a 1 netdev:dmbt0 $b 1 netdev:dmbt1" || { fail "a bond is made"; finish; }
 check_is "a new path has not flapped" "0 0" "$(flaps) $(damped)"
 down_up
 check "the first time it is back at once" wait_for 1 state_is "$bond" "$a" active
@@ -25,16 +29,16 @@ for n in 1 2 3; do
 	down_up
 	ms=$(damped)
 	check_is "failing again soon is flap $n" $n "$(flaps)"
-	check "it waits for ${ms} ms of $((300 << (n - 1)))" test "$ms" -gt 0 -a "$ms" -le $((300 << (n - 1)))
+	check "it waits for ${ms} ms of $((P << (n - 1)))" test "$ms" -gt 0 -a "$ms" -le $((P << (n - 1)))
 	# (Less than that may pass before it is looked at.)
 	[ $n = 1 ] || check "and is not back before" state_is "$bond" "$a" failed
 	check "then it is" wait_for 5 state_is "$bond" "$a" active
 done
 check_is "in use it waits for nothing" 0 "$(damped)"
 
-# The fourth time it would wait for 2.4 s. But when the other goes too, it is needed.
+# The fourth time it would wait for eight probes' time. But when the other goes too, it is needed.
 down_up
-check "it waits again" test "$(damped)" -gt 900
+check "it waits again" test "$(damped)" -gt $((3 * P))
 ip link set dmbt1 down
 check "with no other left it is tried at once" wait_for 1 state_is "$bond" "$a" active
 ip link set dmbt1 up
@@ -59,7 +63,7 @@ for _ in 1 2 3; do
 	wait_for 10 state_is "$bond" "$a" active
 done
 down_up
-check "it waits for long" test "$(damped)" -gt 900
+check "it waits for long" test "$(damped)" -gt $((3 * P))
 bond_message "$bond" reinstate_path "$a"
 down_up
 check "the first time since then it is back at once" wait_for 1 state_is "$bond" "$a" active
@@ -80,15 +84,15 @@ was=$(damped)
 echo 20 >"${SYS[$bond]}/probe_ms"
 check "with less time between probes it waits less long" test "$(damped)" -lt $((was / 4))
 check "and is back sooner" wait_for 1 state_is "$bond" "$a" active
-echo 300 >"${SYS[$bond]}/probe_ms"
-sleep 3.5
+echo $P >"${SYS[$bond]}/probe_ms"
+probes 12
 
 # A quiet while.
 down_up
 is_back "back"
 down_up
 is_back "back after a flap"
-sleep 3.5
+probes 12
 down_up
 check_is "it is forgiven after ten probes' time" 0 "$(flaps)"
 check "and is back at once" wait_for 1 state_is "$bond" "$a" active

@@ -151,7 +151,7 @@ check_is "and the adapters with it" "" "$(ls $ADAPTERS)"
 # Errors of a path.
 make_bond bond "1 probe_ms:100 static 0 2 $a 0 $b 0" || finish
 fio --name=verify --filename="$bond" --rw=randwrite --bs=4k --size=8m --direct=1 --verify_state_save=0 --ioengine=io_uring --iodepth=16 \
-	--verify=crc32c --verify_fatal=1 --time_based --runtime=5 --output-format=terse >"$PWD/fio.$$" 2>&1 &
+	--verify=crc32c --verify_fatal=1 --time_based --runtime=$((5 * SLOW)) --output-format=terse >"$PWD/fio.$$" 2>&1 &
 load=$!
 at_exit rm -f "$PWD/fio.$$"
 sleep 1
