@@ -4,13 +4,13 @@
 # word, from any context; commands that it forgot are carried out elsewhere, and no others are; it is asked for what is
 # pending when that is due, and only then.
 #
-#   PULLS    failures and restores under verified load, by turns voided and not (32, or fewer where it is SLOW)
+#   PULLS    failures and restores under verified load, by turns voided and not (32)
 . ./lib.sh
 . ./paths.sh
 . ./load.sh
 . ./test-miniport.sh
 
-: "${PULLS:=$((32 / SLOW))}"
+: "${PULLS:=32}"
 disk='' other='' generic=''
 
 # Another version of the interface.

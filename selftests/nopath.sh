@@ -81,8 +81,8 @@ ended "no more: it fails" 1
 
 # The timeout.
 tell queue_if_no_path
-tune no_path_timeout_ms 1000
-check_is "with a timeout the table has it" "2 queue_if_no_path no_path_timeout_ms:1000" \
+tune no_path_timeout_ms $((1000 * SLOW))
+check_is "with a timeout the table has it" "2 queue_if_no_path no_path_timeout_ms:$((1000 * SLOW))" \
 	"$(dmsetup table "${bond#/dev/mapper/}" | cut -d' ' -f4-6 | sed 's/^3/2/')"
 all reinstate_path
 log_mark
@@ -91,8 +91,8 @@ begun=$(now_ms)
 start read_blocks "$bond" 1
 ended "a read fails after the timeout" 1
 took=$(($(now_ms) - begun))
-check "not before it, and soon after ($took ms)" test $took -ge 800 -a $took -le $((4000 * SLOW))
-check "the log says so" grep -Eq "^dm_bond: bond ${DEVT[$bond]}: no path for 1000 ms" <<<"$(log_new)"
+check "not before it, and soon after ($took ms)" test $took -ge $((800 * SLOW)) -a $took -le $((4000 * SLOW))
+check "the log says so" grep -Eq "^dm_bond: bond ${DEVT[$bond]}: no path for $((1000 * SLOW)) ms" <<<"$(log_new)"
 begun=$(now_ms)
 check_fails "the next fails too" "Input/output error" read_blocks "$bond" 1
 took=$(($(now_ms) - begun))
@@ -106,7 +106,7 @@ tell fail_path "$a"
 start read_blocks "$bond" 1
 waits "it fails anew: a read"
 tune no_path_timeout_ms 0
-sleep 1.3
+pause 1.3
 check "the timeout taken away: it waits on" kill -0 $JOB
 tune no_path_timeout_ms 100
 ended "a timeout that has passed already: it fails" 1

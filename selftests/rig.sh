@@ -34,7 +34,7 @@ _rig_far() { nsenter --net="/run/netns/$RIG_NS" "$@"; }
 _rig_far_ip() { ip -n "$RIG_NS" "$@"; }
 
 _rig_medium() {
-	local medium=$RIG_MEDIUM${2-}
+	local disk=$RIG_MEDIUM${2-}
 	mkdir "$medium" &&
 		_rig_set "$medium/size" "$1" &&
 		_rig_set "$medium/memory_backed" 1 &&
