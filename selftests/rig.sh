@@ -35,11 +35,11 @@ _rig_far_ip() { ip -n "$RIG_NS" "$@"; }
 
 _rig_medium() {
 	local disk=$RIG_MEDIUM${2-}
-	mkdir "$medium" &&
-		_rig_set "$medium/size" "$1" &&
-		_rig_set "$medium/memory_backed" 1 &&
-		_rig_set "$medium/discard" 1 &&
-		_rig_set "$medium/power" 1
+	mkdir "$disk" &&
+		_rig_set "$disk/size" "$1" &&
+		_rig_set "$disk/memory_backed" 1 &&
+		_rig_set "$disk/discard" 1 &&
+		_rig_set "$disk/power" 1
 }
 
 _rig_subsystem() {
