@@ -235,9 +235,10 @@ memory() {
 }
 
 # grown <before> <after> <objects>: what has grown by more objects than that; for what is counted in kB, by 1 MiB.
-# The kernel gives vmalloc areas back lazily: what counts of them is VmallocUsed.
+# The kernel gives vmalloc areas back lazily: what counts of them is VmallocUsed. An object of kmemleak's is one of
+# the others too.
 grown() {
-	join <(sort <<<"$1") <(sort <<<"$2") | grep -v '^vmap_area ' | awk -v most="$3" '
+	join <(sort <<<"$1") <(sort <<<"$2") | grep -Ev '^(vmap_area|kmemleak_object) ' | awk -v most="$3" '
 		$4 - $2 > (/^kB/ ? 1024 : most) { print $1 ": " $2 " -> " $4 " (of " $3 " bytes)" }'
 }
 
