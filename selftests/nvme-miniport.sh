@@ -58,7 +58,7 @@ load_start nvme "/dev/mapper/$BOND_NAME" --size=4M
 
 # called_back <what> <most ms> <command to break path 1>...: what is out there comes back in that time.
 called_back() {
-	local what=$1 most=$2 began ms sent
+	local what=$1 most=$(($2 * SLOW)) began ms sent
 	shift 2
 	wait_for 20 is_busy 1 || fail "$what: path 1 is busy"
 	sent=$(file 1 requeued)
