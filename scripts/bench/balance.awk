@@ -102,10 +102,7 @@ END {
 	split(RW, rw, " ")
 	split(DEPTHS, depth, " ")
 	n = split(SPEEDS, speeds, " ")
-	line = "speeds"
-	for (d = 1; d <= devices; d++)
-		line = line " " quote(title(device_[d]))
-	print line >data
+	data_head("speeds")
 	for (s = 1; s <= n; s++) {
 		line = speeds[s]
 		for (d = 1; d <= devices; d++)

@@ -51,13 +51,10 @@ END {
 		}
 		end_row()
 	}
-	line = "seconds"
-	for (d = 1; d <= devices; d++) {
-		line = line " " quote(title(device_[d]))
+	data_head("seconds")
+	for (d = 1; d <= devices; d++)
 		if (at[device_[d], 4] > end)
 			end = at[device_[d], 4]
-	}
-	print line >data
 	for (t = 0.5; t < end; t += 0.5) {
 		line = t
 		for (d = 1; d <= devices; d++)

@@ -88,3 +88,11 @@ function quote(text) {
 	sub(/ /, "\\n", text)
 	return "\"" text "\""
 }
+
+# The first line of the chart's data: what the first column is, and the devices' titles.
+function data_head(first,    line, d) {
+	line = first
+	for (d = 1; d <= devices; d++)
+		line = line " " quote(title(device_[d]))
+	print line >data
+}

@@ -96,10 +96,7 @@ END {
 		"nothing to balance, added up over the NICs; the throughput is that of all LUs in percent of the sum of " \
 		"these. Fairness is Jain's index of the LUs' parts of their dues: 1 if all fare alike, 0.33 if one has all.")
 	n = split(SHARED_SPEEDS, speeds, " ")
-	line = "speeds"
-	for (d = 1; d <= devices; d++)
-		line = line " " quote(title(device_[d]))
-	print line >data
+	data_head("speeds")
 	for (s = 1; s <= n; s++) {
 		if (s > 1)
 			print ""
