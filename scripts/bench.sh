@@ -22,7 +22,8 @@
 #   SPEEDS="1:1 4:1 16:1 8:3:1"    the ratios
 #   RW="randread randwrite randrw" BS="32k 4k 4k-256k" DEPTHS="32 8 2"    the first of each, and each other one with
 #                          the first of the other two; with CROSS=1 all with all. randrw is 70/30
-#   FASTEST=80             Mbit/s of the fastest path
+#   FASTEST=80             Mbit/s of the fastest path; a quarter of that for I/Os of 4k, of which an emulated CPU sends
+#                          some 2,200 a second: so it is the paths that are the limit, as elsewhere
 #   SECONDS_=6 RAMP_S=2    of each measurement, and before it
 # shared: three LUs with unequal loads over the same two NICs, each on a device of its own
 #   SHARED_SPEEDS="4:1 1:1"    the ratios; FASTEST= and RAMP_S= as above
@@ -69,6 +70,16 @@ declare -A WHICH=(
 	[shared]="bond-dynamic bond-adapter-load mpath-queue-length mpath-service-time"
 )
 
+# The path selectors of dm-multipath that the stock kernel was built without, of its own source.
+selectors() {
+	rm -rf "$SELECTORS"
+	mkdir -p "$SELECTORS"
+	cp "$KDIR"/source/drivers/md/{dm-ps-historical-service-time.c,dm-ps-io-affinity.c,dm.h,dm-path-selector.h} "$SELECTORS"
+	echo "obj-m := dm-ps-historical-service-time.o dm-ps-io-affinity.o" >"$SELECTORS/Kbuild"
+	"$ENTER" -- make -C "$KDIR" M="$SELECTORS" modules
+}
+SELECTORS=$OUT/selectors
+
 # boot <section>[-native]: what is measured goes to $OUT/<the same>.
 boot() {
 	local dir=$OUT/$1 section=${1%-native} devices name settings=()
@@ -80,7 +91,7 @@ boot() {
 	say "boot a virtual machine with kernel $RELEASE for \"$1\" ..."
 	# shellcheck disable=SC2086  # Words.
 	"$TOP/scripts/vm.sh" ${BOOT[$1]} --log "$CONSOLE" --timeout "${TIMEOUT:-7200}" --append log_buf_len=8M -- \
-		env "${settings[@]}" DEVICES="$devices" scripts/guest/bench "$1" "$dir" ||
+		env "${settings[@]}" SELECTORS="$SELECTORS" DEVICES="$devices" scripts/guest/bench "$1" "$dir" ||
 		FAILED+="failed: \"$1\" failed in the guest (status $?)"$'\n'
 	machine "$dir/machine" >"$dir/ran-on" # With the commit of this moment.
 	[ -e "$dir/kernel-log" ] || cp "$CONSOLE" "$dir/kernel-log"
@@ -130,6 +141,7 @@ FAILED=
 if [ -n "$SECTIONS" ] && [ -z "${REPORT-}" ]; then
 	KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
 	step "build the modules" "$ENTER" -- make modules KDIR="$KDIR"
+	[ ! -e "$KDIR/source/drivers/md/dm.h" ] || step "build the other path selectors" selectors
 fi
 for section in $SECTIONS; do
 	[ -n "${BOOT[$section]-}" ] || die "there is no section $section"

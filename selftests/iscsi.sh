@@ -41,6 +41,16 @@ make_bond() {
 	BOND=dm-$(dmsetup info -c --noheadings -o minor "$BOND_NAME")
 }
 
+# pull_under <command to pull> <path>: with I/O on its way that will not come back. Everything is lost before, as a load
+# may pause just then; the cable is to be given back by unpull.
+pull_under() {
+	loss "$2" 100
+	sleep 0.5
+	wait_for 20 is_busy "$2" || fail "I/O is on its way on path $2"
+	"$1" "$2"
+}
+unpull() { loss "$2" 0 && "$1" "$2"; }
+
 # One cable out and in again, under a load of its own.
 pull() {
 	local i=$1 down=$2 up=$3 what="$2 of path $1" failures
@@ -119,10 +129,8 @@ pull 2 cable_pull cable_plug
 
 # A disk of the session that is in no bond waits for the session, as open-iscsi says. The I/O of the bond's own disk
 # makes it fail the session.
-# Long enough that there is some on its way whenever the cable is pulled.
-load_start others "/dev/mapper/$BOND_NAME" --size=16M
-wait_for 20 is_busy 2 || fail "I/O is on its way on path 2"
-admin_down 2
+load_start others "/dev/mapper/$BOND_NAME" --size=4M
+pull_under admin_down 2
 check "a cable is pulled" wait_for 3 is_state 2 failed
 check "its session is failed at once" wait_for 2 session_is 2 FAILED
 check "its connection is closed, so that nothing is sent on it later" wait_for 2 is_closed 10.10.2.2
@@ -130,7 +138,7 @@ dd if="$(iscsi_path 2 1)" of=/dev/null bs=4k count=1 iflag=direct status=none &
 READER=$!
 sleep 1
 check "a disk of that session that is in no bond waits" kill -0 $READER
-admin_up 2
+unpull admin_up 2
 wait $READER
 check_is "and sees no error when the session is back" 0 $?
 check "so is the path" wait_for 60 is_state 2 active
@@ -174,9 +182,8 @@ check "the module unloads" rmmod dm_bond_iscsi
 
 # What waits for a session that is down already when the module comes. The bond is told its adapters.
 make_bond "1 netdev:eth1" "1 netdev:eth2" || { fail "a bond without the module"; finish; }
-load_start late "/dev/mapper/$BOND_NAME" --size=16M
-wait_for 20 is_busy 2 || fail "I/O is on its way on path 2"
-cable_pull 2
+load_start late "/dev/mapper/$BOND_NAME" --size=4M
+pull_under cable_pull 2
 check "without the module a session fails by its pings" wait_for 20 session_is 2 FAILED
 sleep 1
 check "and keeps its commands" is_busy 2
@@ -184,7 +191,7 @@ check "the module loads" load_iscsi
 path_is 2 miniport iscsi
 path_is 2 dest 10.10.2.2
 check "and they come back" wait_for 3 is_idle 2
-cable_plug 2
+unpull cable_plug 2
 check "the path is back" wait_for 60 is_state 2 active
 load_stop "a module that comes late" late
 remove_dm "$BOND_NAME"

@@ -74,12 +74,10 @@ function titles(    d, text) {
 
 END {
 	begin_page("How well the load is shared", "NVMe/TCP paths of different speeds, the fastest " FASTEST \
-		" Mbit/s (tbf); random I/O, io_uring, " SECONDS_ " s each, after " RAMP_S " s that do not count; the bond " \
-		"static with shares set right. Throughput in percent of the sum of what each path does alone at depth " \
-		(DEPTHS + 0) " (in the same boot; native devices have one of their own, and are held against that sum). An " \
-		"emulated CPU sends some 2,200 I/Os a second over NVMe/TCP. With 4 KiB at depth 32 that is less than the paths " \
-		"take: a bond sends from the CPU that asks, as a disk does, while io_uring lets its workers send what goes to " \
-		"dm-multipath, on all CPUs.")
+		" Mbit/s (tbf), for I/Os of 4 KiB a quarter of that, as an emulated CPU sends only some 2,200 a second; random " \
+		"I/O, io_uring, " SECONDS_ " s each, after " RAMP_S " s that do not count; the bond static with shares set " \
+		"right. Throughput in percent of the sum of what each path does alone at depth " (DEPTHS + 0) " (in the same " \
+		"boot; native devices have one of their own, and are held against that sum).")
 	head(titles())
 	for (c = 1; c <= cells; c++) {
 		begin_row()

@@ -15,7 +15,9 @@ balance() {
 	local speeds bs rw depth device order turn=0
 	for speeds in ${SPEEDS?}; do
 		network_of "$speeds"
+		SHAPED="$speeds $FASTEST"
 		while read -r bs rw depth; do
+			shape_for "$speeds" "$bs"
 			[ -n "${NATIVE-}" ] || alone "$bs" "$rw"
 			order=$(devices_here)
 			[ $((turn++ % 2)) = 0 ] || order=$(tac <<<"$order")
@@ -30,6 +32,15 @@ balance() {
 		done < <(cells)
 		rig_down
 	done
+}
+
+# shape_for <ratio> <block size>: the paths as fast as is right for that size.
+shape_for() {
+	local fastest=$FASTEST i=0 mbit
+	[ "$2" != 4k ] || fastest=$((FASTEST / 4))
+	[ "$SHAPED" != "$1 $fastest" ] || return 0
+	for mbit in $(mbits_of "$1" "$fastest"); do shape $((++i)) "$mbit"; done
+	SHAPED="$1 $fastest"
 }
 
 # What to measure at each speed: the first of each list, and each other one with the first of the other lists; or all.

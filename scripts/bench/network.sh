@@ -24,15 +24,22 @@ network_up() {
 
 # network_of <ratio of the paths' speeds>: network_up, with FASTEST for the fastest path; the shares follow the speeds.
 network_of() {
-	local fastest part mbits=()
-	fastest=$(tr : '\n' <<<"$1" | sort -n | tail -n 1)
-	SHARES=(0)
-	for part in ${1//:/ }; do
-		mbits+=("$(awk "BEGIN { print $FASTEST * $part / $fastest }")")
-		SHARES+=("$part")
-	done
+	local mbits
+	mapfile -t mbits < <(mbits_of "$1" "$FASTEST")
+	SHARES=(0 ${1//:/ })
 	unset 'SHARES[0]'
 	network_up "${mbits[@]}"
+}
+
+# mbits_of <ratio> <speed of the fastest>: the speed of each, on lines.
+mbits_of() {
+	awk -v ratio="$1" -v fastest="$2" 'BEGIN {
+		n = split(ratio, part, ":")
+		for (i = 1; i <= n; i++)
+			most = part[i] > most ? part[i] : most
+		for (i = 1; i <= n; i++)
+			print fastest * part[i] / most
+	}'
 }
 
 # on <device>: make one for each LU, over its paths; sets FILES to them and FILE to the first, or WHY if there is none.
