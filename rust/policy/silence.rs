@@ -37,6 +37,8 @@ pub(crate) enum Finding {
 pub(crate) struct Silence {
     answers: u64,
     silent_ms: u32,
+    /// The time that does not count yet.
+    unseen_ms: u32,
     witnesses: u32,
 }
 
@@ -66,10 +68,12 @@ impl Silence {
         // Once it is suspected, only that silence counts in which others answer: when all have been
         // silent, and some answer first, it has its time from then.
         let suspected = self.silent_ms >= stall_ms / 2;
+        self.unseen_ms = self.unseen_ms.saturating_add(passed_ms);
         if others || !suspected {
-            // A machine that stood still says nothing of the path.
-            let most = 2 * pace(stall_ms);
-            self.silent_ms = self.silent_ms.saturating_add(passed_ms.min(most));
+            // A machine that stood still says nothing of the path, nor does a silence of all. But the
+            // others may only take longer to answer than from one look to the next.
+            let counts = core::mem::take(&mut self.unseen_ms).min(2 * pace(stall_ms));
+            self.silent_ms = self.silent_ms.saturating_add(counts);
         }
         if self.silent_ms < stall_ms / 2 {
             return Finding::Well;

@@ -54,8 +54,16 @@ fn of_a_controller_that_comes_back_one_path_answers_first() {
 fn after_the_silence_of_all_each_has_its_time() {
     let back = 10_000;
     let stalled = found(Finding::Stalled, |_| 0, |now| now >= back).unwrap();
-    assert!(stalled >= back + STALL_MS / 2 - pace(STALL_MS), "{stalled}");
+    assert!(stalled >= back + STALL_MS / 2 - 2 * pace(STALL_MS), "{stalled}");
     assert!(stalled <= back + STALL_MS / 2 + pace(STALL_MS), "{stalled}");
+}
+
+/// All that the others have to answer may be probes, which take some time over a long cable.
+#[test]
+fn others_need_not_answer_in_every_look() {
+    let every_second = |now| now / pace(STALL_MS) % 2 == 0;
+    let stalled = found(Finding::Stalled, |_| 0, every_second).unwrap();
+    assert!(stalled <= STALL_MS + pace(STALL_MS), "{stalled}");
 }
 
 #[test]
