@@ -208,7 +208,8 @@ _rig_qdisc() {
 		tc -n "$RIG_NS" qdisc del dev "far$i" "$@" 2>/dev/null
 		return 0
 	fi
-	tc qdisc replace dev "eth$i" "$@" && tc -n "$RIG_NS" qdisc replace dev "far$i" "$@"
+	# The far end first: from then on nothing comes back that is not to.
+	tc -n "$RIG_NS" qdisc replace dev "far$i" "$@" && tc qdisc replace dev "eth$i" "$@"
 }
 
 shape() {
