@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Whether a path is silent: commands are out on it and none is answered, while other paths do
-//! answer. It is looked at [`LOOKS`] times in `stall_ms`.
+//! answer. It is looked at [`LOOKS`] times in `stall_ms`, and twice as often while it owes an answer.
 //!
 //! A path that has been silent for half of `stall_ms` is suspected: it gets a probe, for one slow
 //! command says nothing of its path, and so do the others that are idle. If that is not answered
@@ -10,8 +10,8 @@
 //! answers first.
 
 /// How often a path is looked at during `stall_ms`.
-const LOOKS: u32 = 16;
-/// The shortest time between looks, in milliseconds.
+const LOOKS: u32 = 32;
+/// The shortest time between looks, in milliseconds; half of it while an answer is owed.
 const SHORTEST: u32 = 10;
 /// In how many looks others must have answered.
 const WITNESSES: u32 = 2;
@@ -46,6 +46,11 @@ impl Silence {
     /// Whether the path has answered since the last look. `answers` counts all that it ever did.
     pub(crate) fn has_answered(&self, answers: u64) -> bool {
         answers != self.answers
+    }
+
+    /// It has answered nothing in the time before the last look, and should have.
+    pub(crate) fn owes_an_answer(&self) -> bool {
+        self.silent_ms > 0
     }
 
     /// Looks at the path, `passed_ms` after the last time. `outstanding`: commands are out on it.
