@@ -72,7 +72,8 @@ reader=$!
 sleep 0.3
 ip link set dmba1 up
 check "the first link that is back has it" wait_for 2 roles_are "secondary primary"
-check "and what waited goes on" wait $reader
+wait $reader
+check_is "and what waited goes on" 0 $?
 ip link set dmba0 up
 check "both are back" wait_for 5 state_is "$bond" "$one" active
 
@@ -113,7 +114,8 @@ echo 100000000 >$NET/dmba0/speed && echo 100000000 >$NET/dmba1/speed
 fio --name=heavy --filename="$bond" --rw=randread --bs=64k --iodepth=32 --ioengine=io_uring --direct=1 --time_based \
 	--runtime=60 >/dev/null 2>&1 &
 heavy=$!
-sleep 2
+heavy_is_out() { [ "$(count dmba0 inflight_bytes)" -ge 524288 ]; }
+wait_for 30 heavy_is_out || fail "the heavy load is out"
 a0=$(ios "$second" "$l1") b0=$(ios "$second" "$l2")
 fio --name=light --filename="$second" --rw=randread --bs=4k --iodepth=2 --ioengine=io_uring --direct=1 --number_ios=300 >/dev/null 2>&1
 a0=$(($(ios "$second" "$l1") - a0)) b0=$(($(ios "$second" "$l2") - b0))
@@ -130,6 +132,30 @@ for value in x -1 '' 99999999999999999999; do
 	check_fails "but not to '$value'" "Invalid argument|out of range" bash -c "echo '$value' >$NET/dmba0/speed"
 done
 check "and is measured again" sh -c "echo 0 >$NET/dmba0/speed"
+
+# A slow adapter that lost its link, and has it again, may be another one.
+bond_message "$second" set_policy adapter-load
+echo 1000 >$NET/dmba1/speed
+counts_as_slow() { [ "$(path_file "$second" "$l2" share)" -le 2 ]; }
+wait_for 5 counts_as_slow
+echo 0 >$NET/dmba1/speed
+# over_slow: how many of twenty reads go over it.
+over_slow() {
+	OVER=$(ios "$second" "$l2")
+	read_blocks "$second" 20
+	OVER=$(($(ios "$second" "$l2") - OVER))
+}
+over_slow
+check "a slow adapter is left alone: $OVER of 20" test $OVER -le 2
+ip link set dmba1 down
+wait_for 5 state_is "$second" "$l2" failed
+ip link set dmba1 up
+wait_for 5 state_is "$second" "$l2" active
+is_used_again() {
+	over_slow
+	[ $OVER -ge 5 ]
+}
+check "it is used when its link is back" wait_for 10 is_used_again
 remove_dm "${bond#/dev/mapper/}"
 remove_dm "${second#/dev/mapper/}"
 
@@ -170,12 +196,13 @@ remove_dm "${bond#/dev/mapper/}"
 # Under load: links, roles, policies and tables change, and nothing is lost.
 # Two reads of one file with "primary" on both sides of the same in another would be two primary adapters.
 two_primaries() {
-	local a b again bad=0
+	local a b again bad=0 looks=0
 	until [ -e "$LOAD_DIR/races.stop" ]; do
 		{ read -r a <$NET/dmba0/role && read -r b <$NET/dmba1/role && read -r again <$NET/dmba0/role; } || break
 		[ "$a $b $again" != "primary primary primary" ] || bad=$((bad + 1))
+		: $((looks++))
 	done 2>/dev/null
-	echo $bad >"$LOAD_DIR/two"
+	echo "$bad $looks" >"$LOAD_DIR/two"
 }
 args="2 probe_ms:20 queue_if_no_path"
 over="2 $one 2 netdev:dmba0 dest:192.0.2.1 $two 2 netdev:dmba1 dest:192.0.2.2"
@@ -190,7 +217,7 @@ for ((n = 0; n < RACES; n++)); do
 	[ $((n % 3)) != 0 ] || { echo secondary >$NET/dmba$(((n + 1) % 2))/role; } 2>/dev/null
 	case $((n % 4)) in
 	0) bond_message "$bond" set_policy adapter-hash ;;
-	1) dmsetup load "${bond#/dev/mapper/}" --table "0 131072 bond $args adapter-load 0 $over" &&
+	1) wait_for 5 state_is "$bond" "$one" active && dmsetup load "${bond#/dev/mapper/}" --table "0 131072 bond $args adapter-load 0 $over" &&
 		dmsetup resume "${bond#/dev/mapper/}" ;;
 	2) bond_message "$bond" set_policy static ;;
 	3) bond_message "$bond" set_policy adapter-load ;;
@@ -202,7 +229,9 @@ done
 check_is "$RACES changes of links, roles, policies and tables" "$RACES" $changed
 load_stop "under all that" races
 wait $watcher
-check_is "there were never two primary adapters" 0 "$(cat "$LOAD_DIR/two")"
+read -r two looks <"$LOAD_DIR/two"
+check_is "there were never two primary adapters" 0 "$two"
+check "looked at often enough: $looks times" test "$looks" -gt 50
 remove_dm "${bond#/dev/mapper/}"
 
 # An adapter that chooses by itself.
@@ -212,7 +241,15 @@ insert netdevs=dmba0,dmba1 || { fail "the test miniport is loaded"; finish; }
 bond=''
 new_bond "1 probe_ms:50 adapter-load 0 2 $a 0 $b 0"
 check "the miniport's registers are written" wait_for 5 registers 1 0
+# The bond learns a little later who chooses.
+is_asked() {
+	local was
+	was=$(of_ "$1" chosen)
+	read_blocks "$bond" 1
+	[ "$(of_ "$1" chosen)" -gt "$was" ]
+}
 set_ "$a" chooses 2
+wait_for 5 is_asked "$a"
 chosen=$(of_ "$a" chosen)
 goes_over "all goes where it says" "$b"
 check "it was asked for each" test $(($(of_ "$a" chosen) - chosen)) -ge 4
@@ -222,14 +259,17 @@ ip link set dmba0 down
 check "another is primary: its register says so" wait_for 5 registers 0 1
 chosen=$(of_ "$a" chosen)
 set_ "$b" chooses 1
+wait_for 5 is_asked "$b"
 check "what it chooses that cannot be used goes elsewhere" read_blocks "$bond" 4
 check_is "the old one is not asked" "$chosen" "$(of_ "$a" chosen)"
 check "but the new one" test "$(of_ "$b" chosen)" -ge 4
 ip link set dmba0 up
 wait_for 5 state_is "$bond" "$a" active
 set_ "$b" chooses 0
-before=$(of_ "$a" ios)
-check "one that leaves it to the bond" read_blocks "$bond" 20
+before=$(of_ "$a" ios) other=$(of_ "$b" ios)
+read_blocks "$bond" 20
+check_is "one that leaves it to the bond: all goes somewhere" 20 \
+	$(($(of_ "$a" ios) - before + $(of_ "$b" ios) - other))
 echo 0 >$D/registered
 check "without the miniport the bond chooses" read_blocks "$bond" 4
 echo 1 >$D/registered

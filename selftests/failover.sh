@@ -4,9 +4,10 @@
 # a path, and every error of the logical unit at once. The load is divided as the policy says. The outside is told.
 . ./lib.sh
 . ./paths.sh
+. ./load.sh
 
 disk='' a='' b='' c='' d='' bond='' second='' lu='' bad=''
-need ip fio perl dummy veth udevadm
+need ip fio jq perl dummy veth udevadm
 load_bond
 scratch disk 64
 way a "$disk"
@@ -150,11 +151,8 @@ check_is "and the adapters with it" "" "$(ls $ADAPTERS)"
 
 # Errors of a path.
 make_bond bond "1 probe_ms:100 static 0 2 $a 0 $b 0" || finish
-fio --name=verify --filename="$bond" --rw=randwrite --bs=4k --size=8m --direct=1 --verify_state_save=0 --ioengine=io_uring --iodepth=16 \
-	--verify=crc32c --verify_fatal=1 --time_based --runtime=$((5 * SLOW)) --output-format=terse >"$PWD/fio.$$" 2>&1 &
-load=$!
-at_exit rm -f "$PWD/fio.$$"
-sleep 1
+load_start verify "$bond" --size=8M --iodepth=16
+goes_on "${KNAME[$bond]}" || fail "the load goes on"
 for way in "$a" "$b"; do
 	break_way "$way"
 	fails "under load: errors fail a path" "$way"
@@ -162,8 +160,7 @@ for way in "$a" "$b"; do
 	mend_way "$way"
 	is_back "mended, it is back" "$way"
 done
-wait $load
-check_is "no error and no miscompare reached the caller" "0 0" "$? $(awk -F';' 'NF > 100 { print $5 }' "$PWD/fio.$$")"
+load_stop "errors of a path" verify
 for way in "$a" "$b"; do
 	check_is "the path's last failure" "I/O error" "$(path_file "$bond" "$way" last_failure)"
 	check "errors were counted" test "$(path_file "$bond" "$way" errors)" -ge 1

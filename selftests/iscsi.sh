@@ -111,8 +111,11 @@ check_is "a disk of another kind: declined" generic \
 remove_dm "$other"
 if modprobe -q scsi_debug dev_size_mb=8; then
 	at_exit rmmod scsi_debug
-	wait_for 5 eval 'test -e /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block'
-	DISK=/dev/$(basename /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block/*)
+	has_debug() {
+		DISK=/dev/$(basename /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block/sd*)
+		[ -b "$DISK" ]
+	}
+	wait_for 10 has_debug
 	fresh debug
 	# shellcheck disable=SC2154
 	dmsetup create "$debug" --table "0 16384 bond 0 static 0 1 $DISK 0"
@@ -132,8 +135,8 @@ pull 2 cable_pull cable_plug
 load_start others "/dev/mapper/$BOND_NAME" --size=4M
 pull_under admin_down 2
 check "a cable is pulled" wait_for 3 is_state 2 failed
-check "its session is failed at once" wait_for 2 session_is 2 FAILED
-check "its connection is closed, so that nothing is sent on it later" wait_for 2 is_closed 10.10.2.2
+check "its session is failed at once" wait_for 5 session_is 2 FAILED
+check "its connection is closed, so that nothing is sent on it later" wait_for 5 is_closed 10.10.2.2
 dd if="$(iscsi_path 2 1)" of=/dev/null bs=4k count=1 iflag=direct status=none &
 READER=$!
 sleep 1

@@ -166,10 +166,11 @@ exec {NEVER}<> <(:) # Nothing to read, ever.
 
 # wait_for <seconds> <command>...: until the command succeeds; fail if it does not in time.
 wait_for() {
-	local end=$((SECONDS + $1 * SLOW))
+	# Not by SECONDS, which are whole ones. And on a machine that stood still so many tries at least.
+	local end=$(($(now_ms) + $1 * 1000 * SLOW)) tries=$(($1 * 10 * SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$end" ] || return 1
+		[ $((${EPOCHREALTIME/[.,]/} / 1000)) -lt "$end" ] || [ $((tries--)) -gt 0 ] || return 1
 		read -rt 0.05 -u "$NEVER" || true
 	done
 }

@@ -18,7 +18,7 @@ S=${SYS[$bond]}
 tell() { bond_message "$bond" "$@"; }
 tune() { echo "$2" >"$S/$1"; }
 all() { tell "$1" "$a" && tell "$1" "$b"; }
-queued() { test "$(cat "$S/queued")" "$@"; }
+queued() { test "$(value "$S/queued")" "$@"; }
 # start <command>...: in the background. ended <what> <status> [<seconds>]: it ends in time, with that status.
 start() { "$@" >/dev/null 2>&1 & JOB=$!; }
 done_with() { ! kill -0 "$JOB"; }
@@ -104,7 +104,7 @@ tell reinstate_path "$a"
 check "a path is back, and reads go" read_blocks "$bond" 1
 tell fail_path "$a"
 start read_blocks "$bond" 1
-waits "it fails anew: a read"
+check "it fails anew: a read waits" wait_for 5 queued -ge 1
 tune no_path_timeout_ms 0
 pause 1.3
 check "the timeout taken away: it waits on" kill -0 $JOB
@@ -125,7 +125,8 @@ start read_blocks "$bond" 1
 waits "both paths broken: a read"
 mend_way "$b"
 ended "one is mended, comes back by itself, and the read ends well" 0 5
-check_is "by itself alone" "failed active" "$(path_file "$bond" "$a" state) $(path_file "$bond" "$b" state)"
+alone() { state_is "$bond" "$a" failed && state_is "$bond" "$b" active; } # Now and then it is probed.
+check "by itself alone" wait_for 2 alone
 mend_way "$a"
 check "the other one too, once it is mended" wait_for 5 state_is "$bond" "$a" active
 

@@ -9,6 +9,8 @@
 
 MIB=64
 KO=${DM_BOND_DIR:-..}/dm-bond-nvme.ko
+TEST_KO=miniport/dm_bond_test.ko
+[ -e "$TEST_KO" ] || TEST_KO=${DM_BOND_DIR:-..}/selftests/miniport/dm_bond_test.ko
 RIG_CONNECT="--reconnect-delay=1 --ctrl-loss-tmo=-1"
 
 file() { value "/sys/block/$BOND/bond/paths/${NAMES[$1]}/$2"; }
@@ -60,16 +62,19 @@ load_start nvme "/dev/mapper/$BOND_NAME" --size=4M
 called_back() {
 	local what=$1 most=$(($2 * SLOW)) began ms sent
 	shift 2
+	# What is out is stuck before, as a load may pause just then. unpull undoes it.
+	[ "$1" = loss ] || { loss 1 100 && sleep 0.2; }
 	wait_for 20 is_busy 1 || fail "$what: path 1 is busy"
 	sent=$(file 1 requeued)
-	began=$(now_ms)
 	"$@"
+	began=$(now_ms)
 	check "$what: path 1 is out of use" wait_for 10 is_out 1
 	check "$what: all that was out is back" wait_for 10 is_idle 1
 	ms=$(($(now_ms) - began))
 	check "$what: in $ms ms, of at most $most" test "$ms" -le "$most"
 	check "$what: something was sent again" test "$(file 1 requeued)" -gt "$sent"
 }
+unpull() { loss 1 0 && delay 1 50 && "$1" 1; }
 comes_back() {
 	check "$1: path 1 is back" wait_for 30 state_is 1 active
 	check "$1: and has a new session" new_session 1 "$2"
@@ -80,11 +85,11 @@ comes_back() {
 was=$(session 1)
 called_back "carrier lost" 3000 cable_pull 1
 sleep 1
-cable_plug 1
+unpull cable_plug
 comes_back "carrier lost" "$was"
 was=$(session 1)
 called_back "administratively down" 3000 admin_down 1
-admin_up 1
+unpull admin_up
 comes_back "administratively down" "$was"
 was=$(session 1)
 called_back "silence" 5000 loss 1 100
@@ -112,6 +117,30 @@ cable_plug 1
 check "a short loss: path 1 is back" wait_for 10 state_is 1 active
 sleep 1
 check_is "a short loss costs no session" "$was active" "$(session 1) $(file 1 state)"
+
+# Another miniport says that the adapter has failed, and has forgotten what was pending: its own. This one's is called back.
+if [ -e "$TEST_KO" ]; then
+	echo 0 >"/sys/block/$BOND/bond/stall_ms"
+	at_exit eval "[ ! -e /sys/module/dm_bond_test ] || rmmod dm_bond_test"
+	insmod "$TEST_KO" units=1 netdevs=eth1
+	fresh other
+	# shellcheck disable=SC2154  # Set by fresh.
+	dmsetup create "$other" --table "0 $(blockdev --getsz /dev/bondtest0) bond 0 static 0 1 /dev/bondtest0 0"
+	load_start adapter "/dev/mapper/$BOND_NAME" --size=4M
+	loss 1 100
+	sleep 0.2
+	wait_for 20 is_busy 1 || fail "path 1 is busy"
+	echo "adapter voided" >/sys/kernel/debug/dm_bond_test/bondtest0/fail
+	check "an adapter told failed by another miniport" wait_for 5 state_is 1 failed
+	check "what is out there is called back" wait_for 4 is_idle 1 # Else by NVMe's own timers, after some 8 s.
+	loss 1 0
+	echo adapter >/sys/kernel/debug/dm_bond_test/bondtest0/restore
+	check "and it is back" wait_for 30 state_is 1 active
+	load_stop "an adapter failed by another miniport" adapter
+	remove_dm "$other"
+else
+	skip "an adapter failed by another miniport" "needs the test miniport, $TEST_KO"
+fi
 
 remove_dm "$BOND_NAME"
 check "it can be unloaded then" rmmod dm_bond_nvme

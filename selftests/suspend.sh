@@ -37,8 +37,9 @@ verify() {
 dm() { timeout 20 dmsetup "$@"; }
 
 # Under load.
+busy() { grep -qv '^0$' "$S"/paths/*/inflight; }
 start verify 4
-sleep 0.5
+wait_for 10 busy || fail "the load is out"
 good=0
 for how in "" --noflush --nolockfs "" --noflush; do
 	# shellcheck disable=SC2086  # No word or one.
@@ -92,7 +93,7 @@ ended "the read that came meanwhile fails for want of a path" 1
 # Reload under load: paths added, removed, in another order, another policy; sysfs shows the live bond.
 dmsetup load "$NAME" --table "0 131072 bond 0 static 0 1 $a 0" && dm resume "$NAME"
 start verify 6
-sleep 0.3
+wait_for 10 busy || fail "the load is out"
 while IFS=$'\t' read -r paths line; do
 	eval "line=\"$line\""
 	before=$(cat "$S/policy")

@@ -195,6 +195,9 @@ impl Team {
             let meter = &mut guard.meters[number];
             let (moved, nanos) = member.traffic.times();
             meter.pass(moved, nanos);
+            if !member.has_link() {
+                meter.forget(); // It may come back as another one.
+            }
             match member.set_speed.load(Relaxed) {
                 0 => {}
                 set => meter.force(set),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Which path an I/O takes, how many may be out, and how the shares follow the speeds.
+//! Which path an I/O takes, and how many may be out.
 
 use super::{
     counters::{Counted, Timed},
-    works, Bond, Counters, Inner, Path,
+    Bond, Counters, Inner, Path,
 };
 use crate::{
     adapter::Adapter,
@@ -14,19 +14,17 @@ use crate::{
         percpu::Here,
         time::{jiffies, nanoseconds},
         trace,
-        workqueue::{enqueue_delayed, rearm},
     },
     policy::{
         choose::{self, Candidate, Least},
         health::Why,
         limit::Answer,
-        quota::{self, Paths, Turn},
-        speed,
-        table::{Policy, Time, MAX_PATHS},
+        quota::{Paths, Turn},
+        table::Policy,
     },
     sync::{Atomic, Relaxed},
 };
-use kernel::{prelude::*, sync::Arc, time::msecs_to_jiffies, workqueue::WorkItem};
+use kernel::{prelude::*, sync::Arc};
 
 /// What of an I/O counts when a path is chosen for it.
 #[derive(Clone, Copy)]
@@ -79,14 +77,15 @@ impl Dispatch {
         self.io
     }
 
-    /// Counts that it is back, and at what time if that is to count.
+    /// Counts that it is back, and at what time if that is to count. `moving`: the path has moved
+    /// data all the time since it was sent.
     #[inline(always)]
-    fn take(&self, counters: &Counters, out: u64, now: u64, success: bool) {
-        let last = counters.returned(self.io, success);
-        if now > 0 || ((last || !success) && counters.is_watched(self.io)) {
+    fn take(&self, counters: &Counters, out: u64, now: u64, success: bool, moving: bool) {
+        let last = counters.returned(self.io, success) || !moving;
+        if now > 0 || (last && counters.is_watched(self.io)) {
             let sent_at = self.sent_at;
             let timed = (now > 0).then_some((Timed { sent_at, out }, now));
-            counters.watch(self.io, timed, last || !success);
+            counters.watch(self.io, timed, last);
         }
     }
 
@@ -291,15 +290,17 @@ impl Bond {
             // In this order: see `Limit::settle`.
             this.limit.returned(dispatch.commands);
         }
+        // The time while the path was out of use is none that it moved data in.
+        let moving = success && dispatch.life == path.life();
         let now = match dispatch.sent_at {
-            // The time while the path was out of use is none that it moved data in.
-            1.. if success && dispatch.life == path.life() => nanoseconds(),
+            1.. if moving => nanoseconds(),
             _ => 0,
         };
-        dispatch.take(path.counters(), dispatch.out, now, success);
+        dispatch.take(path.counters(), dispatch.out, now, success, moving);
         if dispatch.teamed {
             if let Some(adapter) = path.adapter() {
-                dispatch.take(adapter.traffic(), dispatch.adapter_out, now, success);
+                let out = dispatch.adapter_out;
+                dispatch.take(adapter.traffic(), out, now, success, moving);
             }
         }
         this.kick_crowd();
@@ -386,10 +387,11 @@ impl Bond {
         Some(number)
     }
 
-    /// A path that is to be tried, if there is one: see [`Meter::is_to_be_tried`](speed::Meter).
-    fn take_one_to_try(&self) -> Option<usize> {
+    /// A path that is to be tried, if there is one: see [`Meter`](crate::policy::speed::Meter). An
+    /// I/O without data shows no speed.
+    fn take_one_to_try(&self, shape: Shape) -> Option<usize> {
         let due = self.due.load(Relaxed);
-        if due == 0 {
+        if due == 0 || shape.bytes == 0 {
             return None;
         }
         let number = match due & self.usable.load(Relaxed) {
@@ -411,7 +413,7 @@ impl Bond {
             }
         }
         let number = match view.policy {
-            Policy::Dynamic | Policy::AdapterLoad => match self.take_one_to_try() {
+            Policy::Dynamic | Policy::AdapterLoad => match self.take_one_to_try(shape) {
                 Some(number) => number,
                 None => match view.least_loaded(turn, shape) {
                     Least::Path(number) => view.twin(number),
@@ -484,131 +486,5 @@ impl Bond {
             }
             most => most,
         }
-    }
-
-    /// The quota of a path in bytes, by its share now; 0 where quotas do not count, or if it is not
-    /// in use.
-    pub(super) fn quota(&self, number: usize) -> u64 {
-        let mut shares = [0; MAX_PATHS];
-        let shares = self.shares_now(&mut shares);
-        let least = shares.iter().copied().filter(|&share| share > 0).min();
-        let (bytes, ios) = self.paths.iter().fold((0, 0), |(bytes, ios), path| {
-            let counters = path.counters();
-            (bytes + counters.bytes(), ios + counters.ios())
-        });
-        let mean = u32::try_from(bytes / ios.max(1)).unwrap_or(u32::MAX);
-        match self.policy() {
-            Policy::Primary => 0,
-            _ => quota::quota(shares[number], mean, least.unwrap_or(1)),
-        }
-    }
-
-    /// A path's speed in bytes a second; 0 if none was measured yet.
-    pub(super) fn speed(&self, number: usize) -> u64 {
-        let meter = self.inner.lock().meters[number];
-        meter.speed().unwrap_or(0)
-    }
-
-    /// Lets the speeds be looked at. Any context.
-    pub(super) fn measure(self: &Arc<Self>) {
-        rearm::<_, { works::MEASURE }>(self, 0);
-    }
-
-    /// Lets the shares follow the speeds.
-    fn look_at_speeds(&self) {
-        let mut shares = [0; MAX_PATHS];
-        let shares = &mut shares[..self.paths.len()];
-        // What is summed over all CPUs is summed before the lock.
-        let mut seen = [(0, (0, 0)); MAX_PATHS];
-        for (seen, path) in seen.iter_mut().zip(&self.paths) {
-            *seen = (path.counters().inflight(), path.counters().times());
-        }
-        let out = seen.iter().map(|(out, _)| out).sum();
-        let mut due = 0u64;
-        let mut guard = self.inner.lock();
-        let interval_ms = guard.features.ms(Time::Interval);
-        let meters = guard.meters.iter_mut().zip(seen);
-        for (path, (share, (meter, seen))) in self.paths.iter().zip(shares.iter_mut().zip(meters)) {
-            let (inflight, (moved, nanos)) = seen;
-            meter.pass(moved, nanos);
-            *share = path.share_under(Policy::Dynamic);
-            let idle = path.is_in_use() && inflight == 0;
-            if idle && meter.is_to_be_tried(interval_ms, path.counters().latency(), out) {
-                due |= 1 << path.number();
-            }
-        }
-        self.due.store(due, Relaxed);
-        if speed::follow(&guard.meters, shares) {
-            for (path, share) in self.paths.iter().zip(shares) {
-                path.set_measured_share(*share);
-            }
-            // Under another policy they count for nothing, and of a round that begins anew before
-            // its end the last paths have had too little.
-            if self.policy() == Policy::Dynamic {
-                self.shares_changed();
-            }
-        }
-    }
-
-    /// Lets all CPUs begin a new round. To be called under the bond's lock only.
-    pub(super) fn shares_changed(&self) {
-        self.enforce();
-        let next = self.version.load(Relaxed).wrapping_add(1);
-        self.version.store(next, Relaxed);
-    }
-
-    /// The weights of the adapters have changed. Any context.
-    pub(crate) fn reweigh(&self) {
-        let _guard = self.inner.lock();
-        if self.policy() == Policy::AdapterLoad {
-            self.shares_changed();
-        }
-    }
-
-    /// Sets the shares that count now: after shares, policy or the paths in use have changed. To be
-    /// called under the bond's lock only.
-    pub(super) fn enforce(&self) {
-        let policy = self.policy();
-        let won = match policy {
-            Policy::AdapterHash => self.auction(),
-            _ => u64::MAX,
-        };
-        for path in &self.paths {
-            let number = path.number();
-            let counts = self.is_usable(number) && won >> number & 1 != 0;
-            path.set_share_in_force(if counts { path.share_under(policy) } else { 0 });
-        }
-    }
-
-    /// Which paths in use win the addresses that they lead to: a bit for each. A path without
-    /// address or adapter is alone with its own.
-    fn auction(&self) -> u64 {
-        let in_use = || {
-            self.paths
-                .iter()
-                .filter(|path| self.is_usable(path.number()))
-        };
-        in_use().for_each(|path| path.draw());
-        let is_beaten = |path: &Path| {
-            in_use().any(|rival| {
-                // Of two equal bids the first one counts.
-                let (own, other) = (path.bid(), rival.bid());
-                let first = rival.number() < path.number();
-                let same = rival.number() != path.number() && rival.dest() == path.dest();
-                same && (other.beats(own) || (first && !own.beats(other)))
-            })
-        };
-        let winners = in_use().filter(|path| path.dest().is_none() || !is_beaten(path));
-        winners.fold(0, |mask, path| mask | 1 << path.number())
-    }
-}
-
-impl WorkItem<{ works::MEASURE }> for Bond {
-    type Pointer = Arc<Self>;
-
-    fn run(this: Arc<Self>) {
-        this.look_at_speeds();
-        let interval = msecs_to_jiffies(this.ms(Time::Interval));
-        enqueue_delayed::<_, { works::MEASURE }>(&this, interval);
     }
 }

@@ -232,7 +232,9 @@ impl Bond {
             queued,
             self.paths.len()
         ))?;
-        for path in &self.paths {
+        let mut shares = [0; MAX_PATHS];
+        let shares = self.shares_now(&mut shares);
+        for (path, &mut share) in self.paths.iter().zip(shares) {
             out.write_fmt(fmt!(" {} ", path.dev()))?;
             match path.adapter() {
                 Some(adapter) => adapter.write_name(out)?,
@@ -248,7 +250,7 @@ impl Bond {
                 " {} {} {} {} {} {} {} {}",
                 path.state().letter(),
                 role,
-                self.share_now(path.number()),
+                share,
                 counters.inflight(),
                 counters.ios(),
                 counters.bytes(),

@@ -241,31 +241,4 @@ impl Bond {
         }
         shares
     }
-
-    /// The part of the load that a path carries now, in permille: 0 if it is not in use.
-    pub(super) fn share_now(&self, path: usize) -> u32 {
-        let mut shares = [0; MAX_PATHS];
-        self.shares_now(&mut shares)[path]
-    }
-
-    pub(super) fn shares_now<'a>(&self, shares: &'a mut [u32; MAX_PATHS]) -> &'a mut [u32] {
-        let policy = self.policy();
-        let shares = &mut shares[..self.paths.len()];
-        for (share, path) in shares.iter_mut().zip(&self.paths) {
-            *share = path.share_under(policy);
-        }
-        match policy {
-            Policy::Static | Policy::Dynamic | Policy::AdapterLoad => {
-                share::in_use(shares, |number| self.is_usable(number));
-            }
-            Policy::AdapterHash => {
-                share::in_use(shares, |number| self.paths[number].share_in_force() > 0);
-            }
-            Policy::Primary => {
-                let carrier = self.carrier();
-                share::in_use(shares, |number| Some(number) == carrier);
-            }
-        }
-        shares
-    }
 }

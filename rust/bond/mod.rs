@@ -17,6 +17,7 @@
 //! | [`port`] | a path and its miniport |
 //! | [`roster`] | paths that are to be told something |
 //! | [`shared`] | what all bonds share |
+//! | [`shares`] | what part of the load a path is to get |
 //! | [`silence`] | paths that fall silent |
 //!
 //! # Who waits, and who wakes it
@@ -43,6 +44,7 @@ mod path;
 mod port;
 mod roster;
 mod shared;
+mod shares;
 mod silence;
 
 pub(crate) use control::errno;

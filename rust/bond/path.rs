@@ -66,6 +66,8 @@ pub(crate) struct Path {
     pub(super) spoke: Flag,
     /// The miniport is to be asked for what is pending whatever the link.
     pub(super) abort_told: Flag,
+    /// It was asked already, and what counts is the I/O that was out then.
+    pub(super) abort_again: Flag,
     /// The miniport has taken it that its adapter is the primary one.
     pub(super) told_primary: Flag,
     /// The link was lost for so long that the session over it is not to be relied on.
@@ -146,6 +148,7 @@ impl Path {
                 port: Atomic::new(0),
                 spoke: Flag::new(false),
                 abort_told: Flag::new(false),
+                abort_again: Flag::new(false),
                 told_primary: Flag::new(false),
                 harmed: Flag::new(false),
                 doubted: Flag::new(false),
@@ -293,7 +296,7 @@ impl Path {
         self.measured_share.store(share, Relaxed);
     }
 
-    /// Draws for the address that the path leads to, for an [auction](super::balance). To be called
+    /// Draws for the address that the path leads to, for an [auction](super::shares). To be called
     /// under the bond's lock only.
     pub(super) fn draw(&self) {
         if let (Some(dest), Some(adapter)) = (self.dest(), self.adapter()) {

@@ -67,6 +67,10 @@ impl Path {
         *bound = Some(binding);
         drop(bound);
         Self::learn(this, adapter, dest)?;
+        if !this.has_link() {
+            // When the link was lost there was nobody to be asked.
+            this.abort_without_link(0);
+        }
         if let Some(team) = this.team() {
             team.write_roles();
         }
@@ -158,10 +162,12 @@ impl Path {
         }
     }
 
-    /// When its miniport says that it works again, its session is as good as new.
-    fn session_is(&self, word: Word) {
+    /// When its miniport says that it works again, its session is as good as new, and nothing more
+    /// is to be called back from it.
+    fn session_is(self: &Arc<Self>, word: Word) {
         if !word.failed && self.has_link() {
             self.set_harmed(false);
+            self.abort_no_more();
         }
     }
 
@@ -201,7 +207,7 @@ impl Path {
                 path.session_is(word);
             }
             Self::told_of_path(path, Word { voided, ..word });
-            if word.failed && !word.voided {
+            if word.failed && !voided {
                 path.abort_now();
             }
         };
@@ -225,7 +231,7 @@ impl Path {
         let mut said = false;
         loop {
             let failed = this.spoke.load(Relaxed);
-            if failed == said {
+            if failed == said || (!failed && this.is_spoken_of_beside()) {
                 return;
             }
             said = failed;
@@ -238,9 +244,22 @@ impl Path {
         }
     }
 
+    /// Whether the same miniport has said over another path that the adapter has failed.
+    fn is_spoken_of_beside(&self) -> bool {
+        let port = self.port.load(Relaxed);
+        let mut is_spoken_of = false;
+        if let Some(adapter) = self.adapter() {
+            adapter.each_path(|path| {
+                is_spoken_of |= path.port.load(Relaxed) == port && path.spoke.load(Relaxed);
+            });
+        }
+        is_spoken_of
+    }
+
     /// Lets the miniport be asked for what is pending on the path, if its link is not back after
     /// this many milliseconds; or after less, if that was said before. Any context.
     pub(super) fn abort_without_link(self: &Arc<Self>, ms: u32) {
+        self.abort_again.store(false, Relaxed);
         enqueue_delayed::<_, ABORT>(self, msecs_to_jiffies(ms));
     }
 
@@ -258,12 +277,13 @@ impl Path {
 
     /// Lets the miniport be asked for what is pending on the path, whatever its link. Any context.
     pub(super) fn abort_now(self: &Arc<Self>) {
+        self.abort_again.store(false, Relaxed);
         self.abort_told.store(true, Relaxed);
         rearm::<_, ABORT>(self, 0);
     }
 
-    /// The path is in use again: when it next fails nothing is asked for because of what was
-    /// before. To be called under the bond's lock only.
+    /// The path is in use again, or may be soon: when it next fails nothing is asked for because of
+    /// what was before. Any context.
     pub(super) fn abort_no_more(self: &Arc<Self>) {
         self.abort_told.store(false, Relaxed);
         cancel_delayed::<_, ABORT>(self);
@@ -271,6 +291,7 @@ impl Path {
 
     fn abort(this: &Arc<Self>, bond: &Arc<Bond>) {
         let told = this.abort_told.xchg(false, Relaxed);
+        let again = this.abort_again.xchg(false, Relaxed);
         if !this.has_link() && !this.is_in_use() && this.is_bound() {
             this.set_harmed(true);
         }
@@ -278,10 +299,15 @@ impl Path {
         if this.is_in_use() || (!told && this.has_link()) {
             return;
         }
-        if !this.has_anything_out() {
+        // A probe that was sent since is no rest of what was called back.
+        let is_out = || match again {
+            true => this.counters().inflight() > 0,
+            false => this.has_anything_out(),
+        };
+        if !is_out() {
             // Whoever chose the path before it went out of use has counted his I/O then.
             rcu::synchronize_rcu();
-            if !this.has_anything_out() {
+            if !is_out() {
                 return;
             }
         }
@@ -289,7 +315,7 @@ impl Path {
             Some(binding) => binding.abort(),
             None => return,
         };
-        let again = match asked {
+        let in_ms = match asked {
             Err(error) if error == EBUSY => ASK_AGAIN_MS,
             // What had not come as far as the driver then is out still.
             Ok(()) => LOOK_AGAIN_MS,
@@ -306,7 +332,8 @@ impl Path {
             if told {
                 this.abort_told.store(true, Relaxed);
             }
-            rearm::<_, ABORT>(this, msecs_to_jiffies(again));
+            this.abort_again.store(asked.is_ok() || again, Relaxed);
+            rearm::<_, ABORT>(this, msecs_to_jiffies(in_ms));
         });
     }
 }

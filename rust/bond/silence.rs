@@ -7,7 +7,7 @@ use crate::{
     kapi::workqueue::{enqueue_delayed, rearm},
     policy::{
         health::Why,
-        silence::{pace, Finding},
+        silence::{pace, Finding, Silence},
         table::{Time, MAX_PATHS},
     },
 };
@@ -43,10 +43,15 @@ impl Bond {
             }
         }
         for (number, path) in this.paths.iter().enumerate() {
-            let silence = &mut guard.health[number].silence;
+            // Also what is out on a path that left use by another's fault or word: only a miniport
+            // that has given it up itself knows better, and for a lost link there is `abort_ms`.
+            let is_last = path.is_in_use() && guard.in_use == 1;
+            let watched = &mut guard.health[number];
+            let given_up = watched.health.is_told() || !path.has_link();
+            let silence = &mut watched.silence;
             let finding = silence.look(
                 answers[number],
-                path.is_in_use() && path.has_anything_out(),
+                path.has_anything_out() && (path.is_in_use() || !given_up),
                 answered & !(1 << number) != 0,
                 passed,
                 stall_ms,
@@ -56,8 +61,15 @@ impl Bond {
                 Finding::Well => {}
                 Finding::Suspected => suspicion = true,
                 // Silence of the last path says nothing of it.
-                Finding::Stalled if guard.in_use == 1 => {}
-                Finding::Stalled => Self::fail_locked(this, &mut guard, number, Why::Silence),
+                Finding::Stalled if is_last => {}
+                Finding::Stalled => {
+                    *silence = Silence::default();
+                    if path.is_in_use() {
+                        Self::fail_locked(this, &mut guard, number, Why::Silence);
+                    } else {
+                        path.abort_now();
+                    }
+                }
             }
         }
         if suspicion && answered == 0 {

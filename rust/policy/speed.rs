@@ -12,13 +12,15 @@
 //! none. Reads and writes are measured each by themselves, and added up.
 //!
 //! From one interval to the next the sums keep an eighth: so after three 0.2 % of a speed is what
-//! it was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then
-//! ([`Meter::is_to_be_tried`]).
+//! it was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then, one
+//! whose speed is not known at once ([`Meter::is_to_be_tried`]).
 
 use super::share::{self, WHOLE};
 
 /// Of the sums of an interval, one part in so many is kept in the next one.
 const KEPT: u64 = 8;
+/// After so many intervals nothing is kept.
+const FORGOTTEN: u32 = 21;
 /// A command that tries an idle path may take one part in so many of the time of all commands.
 const PATIENCE: u64 = 160;
 
@@ -32,8 +34,10 @@ pub(crate) struct Meter {
     seen: (u64, u64),
     /// Bytes a second, as measured last.
     speed: Option<u64>,
-    /// Intervals since then.
+    /// Intervals since then, up to [`FORGOTTEN`].
     stale: u32,
+    /// Nanoseconds that commands have spent on all paths since then.
+    spent: u64,
 }
 
 impl Meter {
@@ -48,28 +52,31 @@ impl Meter {
             moved = 0;
         }
         if nanos == 0 {
-            self.stale = self.stale.saturating_add(1);
+            self.stale = (self.stale + 1).min(FORGOTTEN);
             return;
         }
+        self.spent = 0;
         let kept = KEPT.saturating_pow(1 + core::mem::take(&mut self.stale));
         self.moved = (self.moved / kept).saturating_add(moved);
         self.nanos = (self.nanos / kept).saturating_add(nanos);
         self.speed = Some(per_second(self.moved, self.nanos));
     }
 
-    /// Whether a path that is idle now is to be tried: it was for so long, in intervals of so many
-    /// milliseconds, that it may have become faster, and one command more on it would cost little.
-    /// That would take so many nanoseconds, and so many commands are out on all paths.
-    pub(crate) fn is_to_be_tried(&self, interval_ms: u32, latency: u64, out: u64) -> bool {
-        let idle_ms = u64::from(self.stale) * u64::from(interval_ms);
-        let all = idle_ms.saturating_mul(1_000_000).saturating_mul(out.max(1));
-        self.speed.is_some() && all > latency.saturating_mul(PATIENCE)
+    /// Whether the path is to be tried if it is idle now. To be asked once in each interval of so
+    /// many milliseconds, after [`Self::pass`]. It is if its speed is not known; or if since it was
+    /// measured commands have spent so much time on all paths that one more on it, which would take
+    /// so many nanoseconds, costs little. The commands that are out now are, in the mean of all that
+    /// is asked, as many as were out all the time.
+    pub(crate) fn is_to_be_tried(&mut self, interval_ms: u32, latency: u64, out: u64) -> bool {
+        let interval = u64::from(interval_ms) * 1_000_000;
+        self.spent = self.spent.saturating_add(interval.saturating_mul(out));
+        self.speed.is_none() || self.spent > latency.saturating_mul(PATIENCE)
     }
 
     /// The speed is this, whatever is measured.
     pub(crate) fn force(&mut self, speed: u64) {
         self.speed = Some(speed);
-        self.stale = 0;
+        (self.stale, self.spent) = (0, 0);
     }
 
     /// Forgets all: the path is another one now.

@@ -26,8 +26,8 @@ network_up() {
 network_of() {
 	local mbits
 	mapfile -t mbits < <(mbits_of "$1" "$FASTEST")
-	SHARES=(0 ${1//:/ })
-	unset 'SHARES[0]'
+	# shellcheck disable=SC2034  # Read by bond_table.
+	mapfile -t -O 1 SHARES < <(tr : '\n' <<<"$1")
 	network_up "${mbits[@]}"
 }
 

@@ -211,6 +211,33 @@ fn a_path_may_be_idle_for_ever() {
         meter.pass(0, 0);
     }
     assert!(meter.is_to_be_tried(u32::MAX, 0, 1));
+    meter.pass(1_000_000, SECOND);
+    assert_eq!(meter.speed(), Some(1_000_000));
+}
+
+/// Commands that take long are sent to it when they have little to lose: where there are none,
+/// nothing is.
+#[test]
+fn a_path_is_not_tried_at_the_cost_of_those_who_hardly_use_any() {
+    let mut meter = Meter::default();
+    meter.pass(10_000, 1_000_000);
+    for look in 1..=1000 {
+        meter.pass(10_000, 1_000_000);
+        // One in fifty looks finds one out.
+        let out = u64::from(look % 50 == 0);
+        assert_eq!(meter.is_to_be_tried(100, 10_000_000, out), look >= 850);
+    }
+}
+
+#[test]
+fn a_path_whose_speed_is_not_known_is_tried() {
+    let mut meter = Meter::default();
+    assert!(meter.is_to_be_tried(100, SECOND, 0));
+    meter.pass(1_000_000, SECOND);
+    assert!(!meter.is_to_be_tried(100, SECOND, 1));
+    meter.forget();
+    meter.pass(1_000_000, SECOND);
+    assert!(meter.is_to_be_tried(100, SECOND, 0));
 }
 
 #[test]
@@ -238,10 +265,6 @@ fn a_new_path_counts_as_the_mean_of_the_others() {
 fn an_idle_path_is_tried_again() {
     let (mut paths, mut shares) = (vec![Path::default(); 2], vec![0; 2]);
     let millisecond = 1_000_000;
-    assert!(
-        !paths[1].meter.is_to_be_tried(100, 0, 1),
-        "nothing is known of it"
-    );
     interval(&mut paths, &mut shares, &[Some(100_000_000), Some(10_000)]);
     assert_eq!(shares, [999, 1]);
     for n in 1..=20 {
@@ -265,7 +288,6 @@ fn an_idle_path_is_tried_again() {
         &[Some(100_000_000), Some(100_000_000)],
     );
     assert!(shares[1] > 400, "{shares:?}");
-    assert!(!Meter::default().is_to_be_tried(u32::MAX, u64::MAX, u64::MAX));
 }
 
 #[test]

@@ -180,7 +180,7 @@ impl Bond {
 
     fn pick(&mut self, cpu: usize, bytes: u32, write: bool) -> Option<usize> {
         let to_try = match self.policy {
-            Policy::Dynamic => self.take_one_to_try(),
+            Policy::Dynamic => self.take_one_to_try(), // There is no I/O without data here.
             _ => None,
         };
         let (view, turn) = (self.view(cpu), &self.turns[cpu]);
@@ -251,7 +251,7 @@ impl Algorithm for Bond {
             let idle =
                 self.usable >> number & 1 != 0 && [false, true].map(|w| path.out(w).0) == [0; 2];
             let interval_ms = (INTERVAL / MS) as u32;
-            if idle && path.meter.is_to_be_tried(interval_ms, path.latency, out) {
+            if path.meter.is_to_be_tried(interval_ms, path.latency, out) && idle {
                 self.due |= 1 << number;
             }
         }
