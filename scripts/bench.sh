@@ -74,8 +74,10 @@ declare -A WHICH=(
 selectors() {
 	rm -rf "$SELECTORS"
 	mkdir -p "$SELECTORS"
-	cp "$KDIR"/source/drivers/md/{dm-ps-historical-service-time.c,dm-ps-io-affinity.c,dm.h,dm-path-selector.h} "$SELECTORS"
-	echo "obj-m := dm-ps-historical-service-time.o dm-ps-io-affinity.o" >"$SELECTORS/Kbuild"
+	cp "$KDIR"/source/drivers/md/dm-ps-{historical-service-time,io-affinity}.c "$SELECTORS"
+	# shellcheck disable=SC2016  # Expanded by make.
+	printf '%s\n' 'obj-m := dm-ps-historical-service-time.o dm-ps-io-affinity.o' \
+		'ccflags-y := -I$(srctree)/drivers/md' >"$SELECTORS/Kbuild"
 	"$ENTER" -- make -C "$KDIR" M="$SELECTORS" modules
 }
 SELECTORS=$OUT/selectors
