@@ -138,7 +138,6 @@ bond_message "$second" set_policy adapter-load
 echo 1000 >$NET/dmba1/speed
 counts_as_slow() { [ "$(path_file "$second" "$l2" share)" -le 2 ]; }
 wait_for 5 counts_as_slow
-echo 0 >$NET/dmba1/speed
 # over_slow: how many of twenty reads go over it.
 over_slow() {
 	OVER=$(ios "$second" "$l2")
@@ -146,14 +145,15 @@ over_slow() {
 	OVER=$(($(ios "$second" "$l2") - OVER))
 }
 over_slow
-check "a slow adapter is left alone: $OVER of 20" test $OVER -le 2
+check "a slow adapter is left alone: $OVER of 20" test "$OVER" -le 2
+echo 0 >$NET/dmba1/speed
 ip link set dmba1 down
 wait_for 5 state_is "$second" "$l2" failed
 ip link set dmba1 up
 wait_for 5 state_is "$second" "$l2" active
 is_used_again() {
 	over_slow
-	[ $OVER -ge 5 ]
+	[ "$OVER" -ge 5 ]
 }
 check "it is used when its link is back" wait_for 10 is_used_again
 remove_dm "${bond#/dev/mapper/}"

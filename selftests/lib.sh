@@ -170,7 +170,7 @@ wait_for() {
 	local end=$(($(now_ms) + $1 * 1000 * SLOW)) tries=$(($1 * 10 * SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ $((${EPOCHREALTIME/[.,]/} / 1000)) -lt "$end" ] || [ $((tries--)) -gt 0 ] || return 1
+		[ $((tries--)) -gt 0 ] || [ $((${EPOCHREALTIME/[.,]/} / 1000)) -lt "$end" ] || return 1
 		read -rt 0.05 -u "$NEVER" || true
 	done
 }

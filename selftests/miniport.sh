@@ -369,6 +369,18 @@ set_ "$a" hold 0 && set_ "$a" release 1
 writes_end "adapter failed after a flap"
 set_ "$a" restore path
 is_back "restored" "$a"
+# Nothing is answered after a flap: what is out does not wait for the driver, though the path is out of use.
+set_ "$a" hold 1
+writes_held "writes are kept" 4 "$a"
+echo 500 >"${SYS[$bond]}/stall_ms"
+aborts=$(of_ "$a" aborts)
+ip link set dmbt0 down && sleep 0.2 && ip link set dmbt0 up
+check "a path silent after a flap is called back" wait_for 10 done_in_time
+check_is "once" 1 $(($(of_ "$a" aborts) - aborts))
+set_ "$a" hold 0 && set_ "$a" release 1
+writes_end "silent after a flap"
+is_back "it answers" "$a"
+echo 0 >"${SYS[$bond]}/stall_ms"
 # A link that stays lost, of a path that its miniport said failed before.
 set_ "$a" hold 1
 writes_held "writes are kept" 4 "$a"

@@ -122,6 +122,7 @@ check_is "a short loss costs no session" "$was active" "$(session 1) $(file 1 st
 if [ -e "$TEST_KO" ]; then
 	echo 0 >"/sys/block/$BOND/bond/stall_ms"
 	at_exit eval "[ ! -e /sys/module/dm_bond_test ] || rmmod dm_bond_test"
+	mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 	insmod "$TEST_KO" units=1 netdevs=eth1
 	fresh other
 	# shellcheck disable=SC2154  # Set by fresh.

@@ -153,18 +153,6 @@ slowly_back() {
 check "its probes are not called back: it returns" wait_for 5 slowly_back
 set_ "$a" hold 0
 
-# What is out on a path that an administrator has failed, and that is silent.
-new_bond "2 stall_ms:500 probe_ms:50 primary 0 2 $a 0 $b 0"
-set_ "$a" hold 1
-writes_held "writes are kept" 2 "$a"
-aborts=$(of_ "$a" aborts)
-bond_message "$bond" fail_path "$a"
-check "they are called back when it is silent" wait_for 10 done_in_time
-writes_end "silent when failed"
-check_is "by one call of abort" 1 $(($(of_ "$a" aborts) - aborts))
-set_ "$a" hold 0
-bond_message "$bond" reinstate_path "$a"
-
 # Without a miniport nothing is called back; but new I/O avoids the path.
 scratch disk 32
 way slow "$disk" && way fast "$disk"

@@ -339,6 +339,17 @@ impl Path {
         self.counters.inflight() > 0 || self.is_probed()
     }
 
+    /// Whether something is out that is to be answered in `stall_ms`. Also on a path out of use, for
+    /// a miniport to call it back: I/O, if there is a probe beside it, for one slow command says
+    /// nothing; and not on a lost link, for which there is `abort_ms`.
+    pub(super) fn is_owed_an_answer(&self) -> bool {
+        if self.is_in_use() {
+            return self.has_anything_out();
+        }
+        let waits = self.counters.inflight() > 0 && self.is_probed();
+        waits && self.has_link() && self.port.load(Relaxed) != 0
+    }
+
     /// Begins the path's life in a bond: it hears of its link from now on, and fails if it has
     /// none. May sleep.
     pub(super) fn begin(this: &Arc<Self>, bond: &Arc<Bond>) -> Result {

@@ -165,6 +165,8 @@ impl Path {
     /// When its miniport says that it works again, its session is as good as new, and nothing more
     /// is to be called back from it.
     fn session_is(self: &Arc<Self>, word: Word) {
+        let Some(bond) = self.bond() else { return };
+        let _guard = bond.inner.lock();
         if !word.failed && self.has_link() {
             self.set_harmed(false);
             self.abort_no_more();
@@ -283,7 +285,7 @@ impl Path {
     }
 
     /// The path is in use again, or may be soon: when it next fails nothing is asked for because of
-    /// what was before. Any context.
+    /// what was before. To be called under the bond's lock only.
     pub(super) fn abort_no_more(self: &Arc<Self>) {
         self.abort_told.store(false, Relaxed);
         cancel_delayed::<_, ABORT>(self);
@@ -300,10 +302,7 @@ impl Path {
             return;
         }
         // A probe that was sent since is no rest of what was called back.
-        let is_out = || match again {
-            true => this.counters().inflight() > 0,
-            false => this.has_anything_out(),
-        };
+        let is_out = || this.counters().inflight() > 0 || (!again && this.is_probed());
         if !is_out() {
             // Whoever chose the path before it went out of use has counted his I/O then.
             rcu::synchronize_rcu();
@@ -329,6 +328,9 @@ impl Path {
             }
         };
         bond.unless_in_use(this, || {
+            if this.abort_told.load(Relaxed) {
+                return; // It is to be asked anew, at once.
+            }
             if told {
                 this.abort_told.store(true, Relaxed);
             }

@@ -78,7 +78,12 @@ impl Bond {
         for (seen, path) in seen.iter_mut().zip(&self.paths) {
             *seen = (path.counters().inflight(), path.counters().times());
         }
-        let out = seen.iter().map(|(out, _)| out).sum();
+        let in_use = self
+            .paths
+            .iter()
+            .zip(&seen)
+            .filter(|(path, _)| path.is_in_use());
+        let out = in_use.map(|(_, (out, _))| out).sum();
         let mut due = 0u64;
         let mut guard = self.inner.lock();
         let interval_ms = guard.features.ms(Time::Interval);

@@ -32,7 +32,7 @@ impl Bond {
         for (answers, path) in answers.iter_mut().zip(&this.paths) {
             *answers = path.answers();
         }
-        let (mut owed, mut suspicion) = (false, false);
+        let (mut owed, mut suspicion, mut suspected_in_use) = (false, false, false);
         let mut answered = 0u64;
         let mut guard = this.inner.lock();
         // One bit a path.
@@ -43,15 +43,12 @@ impl Bond {
             }
         }
         for (number, path) in this.paths.iter().enumerate() {
-            // Also what is out on a path that left use by another's fault or word: only a miniport
-            // that has given it up itself knows better, and for a lost link there is `abort_ms`.
-            let is_last = path.is_in_use() && guard.in_use == 1;
-            let watched = &mut guard.health[number];
-            let given_up = watched.health.is_told() || !path.has_link();
-            let silence = &mut watched.silence;
+            let in_use = path.is_in_use();
+            let is_last = in_use && guard.in_use == 1;
+            let silence = &mut guard.health[number].silence;
             let finding = silence.look(
                 answers[number],
-                path.has_anything_out() && (path.is_in_use() || !given_up),
+                path.is_owed_an_answer(),
                 answered & !(1 << number) != 0,
                 passed,
                 stall_ms,
@@ -59,12 +56,15 @@ impl Bond {
             owed |= silence.owes_an_answer();
             match finding {
                 Finding::Well => {}
-                Finding::Suspected => suspicion = true,
+                Finding::Suspected => {
+                    suspicion = true;
+                    suspected_in_use |= in_use;
+                }
                 // Silence of the last path says nothing of it.
                 Finding::Stalled if is_last => {}
                 Finding::Stalled => {
                     *silence = Silence::default();
-                    if path.is_in_use() {
+                    if in_use {
                         Self::fail_locked(this, &mut guard, number, Why::Silence);
                     } else {
                         path.abort_now();
@@ -72,7 +72,7 @@ impl Bond {
                 }
             }
         }
-        if suspicion && answered == 0 {
+        if suspected_in_use && answered == 0 {
             // Those that wait may be better.
             this.end_damping(&mut guard);
         }

@@ -153,11 +153,6 @@ impl Health {
         self.state != State::Active && !self.held && !self.told
     }
 
-    /// Whether a miniport says that the path has failed.
-    pub(crate) fn is_told(&self) -> bool {
-        self.told
-    }
-
     /// The path is at fault, or an administrator says so.
     pub(crate) fn fail(&mut self, why: Why) -> Change {
         self.held |= why == Why::Administrator;
