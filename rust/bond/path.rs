@@ -339,9 +339,9 @@ impl Path {
         self.counters.inflight() > 0 || self.is_probed()
     }
 
-    /// Whether something is out that is to be answered in `stall_ms`. Also on a path out of use, for
-    /// a miniport to call it back: I/O, if there is a probe beside it, for one slow command says
-    /// nothing; and not on a lost link, for which there is `abort_ms`.
+    /// Whether something is out that is to be answered in `stall_ms`. Also on a path out of use,
+    /// for a miniport to call it back: I/O, if there is a probe beside it, for one slow command
+    /// says nothing; and not on a lost link, for which there is `abort_ms`.
     pub(super) fn is_owed_an_answer(&self) -> bool {
         if self.is_in_use() {
             return self.has_anything_out();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Whether a path is silent: commands are out on it and none is answered, while other paths do
-//! answer. It is looked at [`LOOKS`] times in `stall_ms`, and twice as often while it owes an answer.
+//! answer. It is looked at [`LOOKS`] times in `stall_ms`, and twice as often while it owes an
+//! answer.
 //!
 //! A path that has been silent for half of `stall_ms` is suspected: it gets a probe, for one slow
 //! command says nothing of its path, and so do the others that are idle. If that is not answered
@@ -75,8 +76,8 @@ impl Silence {
         let suspected = self.silent_ms >= stall_ms / 2;
         self.unseen_ms = self.unseen_ms.saturating_add(passed_ms);
         if others || !suspected {
-            // A machine that stood still says nothing of the path, nor does a silence of all. But the
-            // others may only take longer to answer than from one look to the next.
+            // A machine that stood still says nothing of the path, nor does a silence of all. But
+            // the others may only take longer to answer than from one look to the next.
             let counts = core::mem::take(&mut self.unseen_ms).min(2 * pace(stall_ms));
             self.silent_ms = self.silent_ms.saturating_add(counts);
         }

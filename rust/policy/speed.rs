@@ -12,8 +12,8 @@
 //! none. Reads and writes are measured each by themselves, and added up.
 //!
 //! From one interval to the next the sums keep an eighth: so after three 0.2 % of a speed is what
-//! it was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then, one
-//! whose speed is not known at once ([`Meter::is_to_be_tried`]).
+//! it was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then;
+//! one whose speed is not known, at once ([`Meter::is_to_be_tried`]).
 
 use super::share::{self, WHOLE};
 
@@ -64,9 +64,9 @@ impl Meter {
 
     /// Whether the path is to be tried if it is idle now. To be asked once in each interval of so
     /// many milliseconds, after [`Self::pass`]. It is if its speed is not known; or if since it was
-    /// measured commands have spent so much time on all paths that one more on it, which would take
-    /// so many nanoseconds, costs little. The commands that are out now are, in the mean of all that
-    /// is asked, as many as were out all the time.
+    /// measured commands have spent so much time on all paths that one more on it, which would
+    /// take so many nanoseconds, costs little. The commands that are out now are, in the mean of
+    /// all that is asked, as many as were out all the time.
     pub(crate) fn is_to_be_tried(&mut self, interval_ms: u32, latency: u64, out: u64) -> bool {
         let interval = u64::from(interval_ms) * 1_000_000;
         self.spent = self.spent.saturating_add(interval.saturating_mul(out));
