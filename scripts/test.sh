@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # What "make test" runs: build the module, run the host's tests, then all kselftests in one boot of the stock kernel
 # with the kernel's own checks turned on. TESTS="<name>..." restricts the kselftests, KDIR= names a prepared kernel
-# tree. Ends with one line, "N passed, N failed, N skipped", and fails if anything failed.
+# tree, PULLS=1000 and the like, which the tests' heads explain, say how often they do something. Ends with one line,
+# "N passed, N failed, N skipped", and fails if anything failed.
 #   test.sh --debug      what "make test-debug" runs: the same, without the host's tests, with the debug kernel
 . "$(dirname "$0")/common.sh"
 . "$TOP/selftests/kernel-log.sh"
@@ -81,7 +82,7 @@ kselftests() {
 	# While one run waits for another's guest to end, both have theirs.
 	own=$(mktemp "$LOG.XXXXXX")
 	console=$(mktemp "$CONSOLE.XXXXXX")
-	"$TOP/scripts/vm.sh" "${VM[@]}" --log "$console" --append "$CHECKS" -- "${SLOW[@]}" \
+	"$TOP/scripts/vm.sh" "${VM[@]}" --log "$console" --append "$CHECKS" -- "${IN_GUEST[@]}" \
 		scripts/guest/run-kselftest "$KDIR" "${tests[@]}" | tee "$own" || status=$?
 	while read -r verdict what; do
 		case $verdict in
@@ -111,10 +112,10 @@ if [ "${1-}" = --debug ]; then
 	VM=(--kernel "$KDIR" --memory 3G --timeout "${TEST_TIMEOUT:-21600}")
 	# Lockdep says that it gives up where only debug messages show.
 	CHECKS+=" page_poison=1 loglevel=8"
-	SLOW=(env SLOW=4 kselftest_override_timeout=3600) # The latter in place of selftests/settings.
+	IN_GUEST=(env SLOW=4 kselftest_override_timeout=3600) # The latter in place of selftests/settings.
 	if [ -z "${TESTS-}" ]; then
 		# Lockdep turns itself off with its first report.
-		SLOW+=(SKIP=iscsi.sh)
+		IN_GUEST+=(SKIP=iscsi.sh)
 		SKIPPED=1
 		say "skipped: iscsi.sh: the kernel's iSCSI target breaks lockdep's rules by itself. TESTS=iscsi runs it"
 	fi
@@ -122,8 +123,12 @@ else
 	RELEASE=$("$ENTER" -- cat /etc/dm-bond-release)
 	KDIR=${KDIR:-$("$ENTER" -- scripts/kernel-tree.sh "$RELEASE")}
 	VM=(--timeout "${TEST_TIMEOUT:-5400}")
-	SLOW=()
+	IN_GUEST=(env)
 fi
+# How often a test does something, and how long it may take: see their heads, and selftests/settings.
+for name in RACES PULLS BIG_PULLS FS_PULLS LINK_PULLS RELOADS CYCLES LONGEST_OUT kselftest_override_timeout; do
+	[ -z "${!name-}" ] || IN_GUEST+=("$name=${!name}")
+done
 (step "build the module" "$ENTER" -- make modules KDIR="$KDIR") || { failed "the build of the module"; finish; }
 (step "build the test miniport" "$ENTER" -- make -C "$KDIR" M="$TOP/selftests/miniport" modules) ||
 	failed "the build of the test miniport"
