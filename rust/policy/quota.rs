@@ -88,6 +88,11 @@ impl Turn {
         let current = self.version.load(Relaxed) == paths.version() && number < paths.count();
         if !current || left <= 0 || paths.share(number) == 0 {
             if !current {
+                if number == u32::MAX as usize && bytes > 0 {
+                    // The first one of all is what the mean begins with.
+                    let length = bytes.min(Self::LONGEST);
+                    self.mean.store(length << Self::MEAN_SHIFT, Relaxed);
+                }
                 self.restart(paths);
                 number = paths.count() - 1;
             } else {
