@@ -80,8 +80,8 @@ kselftests() {
 		tests+=("$test")
 	done
 	# While one run waits for another's guest to end, both have theirs.
-	own=$(mktemp "$LOG.XXXXXX")
-	console=$(mktemp "$CONSOLE.XXXXXX")
+	own=$(mktemp -p "${LOG%/*}" --suffix="-${LOG##*/}")
+	console=$(mktemp -p "${CONSOLE%/*}" --suffix="-${CONSOLE##*/}")
 	"$TOP/scripts/vm.sh" "${VM[@]}" --log "$console" --append "$CHECKS" -- "${IN_GUEST[@]}" \
 		scripts/guest/run-kselftest "$KDIR" "${tests[@]}" | tee "$own" || status=$?
 	while read -r verdict what; do

@@ -23,8 +23,8 @@ SILENCE_LIMIT=90 # Seconds without a heartbeat until the guest counts as hung.
 TREE=
 LOG=$CACHE/log/guest-console.log
 ACCEL= # QEMU's options, in place of KVM or of the fastest emulation.
-APPEND="mitigations=off tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=60 workqueue.watchdog_thresh=120 nvme_core.multipath=N
-	loglevel=7 printk.devkmsg=on"
+APPEND="mitigations=off tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=60
+	workqueue.watchdog_thresh=120 nvme_core.multipath=N loglevel=7 printk.devkmsg=on"
 
 while [ $# -gt 0 ]; do
 	case $1 in

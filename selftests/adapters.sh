@@ -217,7 +217,8 @@ for ((n = 0; n < RACES; n++)); do
 	[ $((n % 3)) != 0 ] || { echo secondary >$NET/dmba$(((n + 1) % 2))/role; } 2>/dev/null
 	case $((n % 4)) in
 	0) bond_message "$bond" set_policy adapter-hash ;;
-	1) wait_for 5 state_is "$bond" "$one" active && dmsetup load "${bond#/dev/mapper/}" --table "0 131072 bond $args adapter-load 0 $over" &&
+	1) wait_for 5 state_is "$bond" "$one" active &&
+		dmsetup load "${bond#/dev/mapper/}" --table "0 131072 bond $args adapter-load 0 $over" &&
 		dmsetup resume "${bond#/dev/mapper/}" ;;
 	2) bond_message "$bond" set_policy static ;;
 	3) bond_message "$bond" set_policy adapter-load ;;

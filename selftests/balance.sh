@@ -141,9 +141,8 @@ tune max_commands 0
 check_is "as many as the queues take" "$DEPTH" "$(file max_commands)"
 
 # Set while more is out, and changed under load: what is out below is looked at again and again.
-some_out() { grep -qv '^0$' "${SYS[$bond]}"/paths/*/inflight; }
 load_start tuned "$bond" --verify=0 --rw=randread --size=8M
-wait_for 10 some_out
+wait_for 10 some_out "$bond"
 for limit in 7 0 2 1000 4 0 3; do
 	tune max_commands $limit
 done
@@ -187,7 +186,8 @@ check "the interval goes with a message" bond_message "$bond" set_policy dynamic
 check_is "which counts" 40 "$(file interval_ms)"
 remove_dm "${bond#/dev/mapper/}"
 
-# One I/O now and then, all of which the fast path can have: nothing is tried at its cost, however long the other is idle.
+# One I/O now and then, all of which the fast path can have: nothing is tried at its cost, however long the other is
+# idle.
 scratch far 64 memory_backed=0 irqmode=2 completion_nsec=4000000
 scratch near 64 memory_backed=0 irqmode=2 completion_nsec=100000
 # shellcheck disable=SC2154  # Set by scratch.

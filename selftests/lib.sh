@@ -112,6 +112,15 @@ load_bond() {
 	fi
 }
 
+# The test miniport (miniport/): load_test_miniport <parameter>...
+TEST_KO=miniport/dm_bond_test.ko
+[ -e "$TEST_KO" ] || TEST_KO=${DM_BOND_DIR:-..}/selftests/miniport/dm_bond_test.ko
+load_test_miniport() {
+	mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+	insmod "$TEST_KO" "$@"
+}
+unload_test_miniport() { [ ! -e /sys/module/dm_bond_test ] || rmmod dm_bond_test; }
+
 # at_exit <command>...: run when the test ends, the last one first.
 at_exit() { CLEANUPS+=("$(printf '%q ' "$@")"); }
 
@@ -167,10 +176,10 @@ exec {NEVER}<> <(:) # Nothing to read, ever.
 # wait_for <seconds> <command>...: until the command succeeds; fail if it does not in time.
 wait_for() {
 	# Not by SECONDS, which are whole ones. And on a machine that stood still so many tries at least.
-	local end=$(($(now_ms) + $1 * 1000 * SLOW)) tries=$(($1 * 10 * SLOW))
+	local end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000 * SLOW)) tries=$(($1 * 10 * SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ $((tries--)) -gt 0 ] || [ $((${EPOCHREALTIME/[.,]/} / 1000)) -lt "$end" ] || return 1
+		[ $((tries--)) -gt 0 ] || [ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || return 1
 		read -rt 0.05 -u "$NEVER" || true
 	done
 }

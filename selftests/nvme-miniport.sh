@@ -9,8 +9,6 @@
 
 MIB=64
 KO=${DM_BOND_DIR:-..}/dm-bond-nvme.ko
-TEST_KO=miniport/dm_bond_test.ko
-[ -e "$TEST_KO" ] || TEST_KO=${DM_BOND_DIR:-..}/selftests/miniport/dm_bond_test.ko
 RIG_CONNECT="--reconnect-delay=1 --ctrl-loss-tmo=-1"
 
 file() { value "/sys/block/$BOND/bond/paths/${NAMES[$1]}/$2"; }
@@ -118,12 +116,12 @@ check "a short loss: path 1 is back" wait_for 10 state_is 1 active
 sleep 1
 check_is "a short loss costs no session" "$was active" "$(session 1) $(file 1 state)"
 
-# Another miniport says that the adapter has failed, and has forgotten what was pending: its own. This one's is called back.
+# Another miniport says that the adapter has failed, and has forgotten what was pending: its own. This one's is called
+# back.
 if [ -e "$TEST_KO" ]; then
 	echo 0 >"/sys/block/$BOND/bond/stall_ms"
-	at_exit eval "[ ! -e /sys/module/dm_bond_test ] || rmmod dm_bond_test"
-	mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
-	insmod "$TEST_KO" units=1 netdevs=eth1
+	at_exit unload_test_miniport
+	load_test_miniport units=1 netdevs=eth1
 	fresh other
 	# shellcheck disable=SC2154  # Set by fresh.
 	dmsetup create "$other" --table "0 $(blockdev --getsz /dev/bondtest0) bond 0 static 0 1 /dev/bondtest0 0"

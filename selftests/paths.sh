@@ -50,6 +50,9 @@ make_bond() {
 	SYS[$_bond]=/sys/block/${KNAME[$_bond]}/bond
 }
 
+# some_out <bond>: I/O is out on some path.
+some_out() { grep -qv '^0$' "${SYS[$1]}"/paths/*/inflight; }
+
 bond_message() { dmsetup message "${1#/dev/mapper/}" 0 "${@:2}"; }
 
 # path_file <bond> <way> <file>: the value of a file of a path.

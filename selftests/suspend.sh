@@ -37,9 +37,8 @@ verify() {
 dm() { timeout 20 dmsetup "$@"; }
 
 # Under load.
-busy() { grep -qv '^0$' "$S"/paths/*/inflight; }
 start verify 4
-wait_for 10 busy || fail "the load is out"
+wait_for 10 some_out "$bond" || fail "the load is out"
 good=0
 for how in "" --noflush --nolockfs "" --noflush; do
 	# shellcheck disable=SC2086  # No word or one.
@@ -93,7 +92,7 @@ ended "the read that came meanwhile fails for want of a path" 1
 # Reload under load: paths added, removed, in another order, another policy; sysfs shows the live bond.
 dmsetup load "$NAME" --table "0 131072 bond 0 static 0 1 $a 0" && dm resume "$NAME"
 start verify 6
-wait_for 10 busy || fail "the load is out"
+wait_for 10 some_out "$bond" || fail "the load is out"
 while IFS=$'\t' read -r paths line; do
 	eval "line=\"$line\""
 	before=$(cat "$S/policy")

@@ -10,14 +10,11 @@
 
 declare -A KNAME DEVT SYS # Those of paths.sh.
 D=/sys/kernel/debug/dm_bond_test
-KO=miniport/dm_bond_test.ko
-[ -e "$KO" ] || KO=${DM_BOND_DIR:-..}/selftests/miniport/dm_bond_test.ko
 a=/dev/bondtest0 b=/dev/bondtest1 c=/dev/bondtest2 d=/dev/bondtest3
 bond='' second=''
 
 need ip fio jq dummy
-[ -e "$KO" ] || skip_all "needs the test miniport, $KO"
-mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+[ -e "$TEST_KO" ] || skip_all "needs the test miniport, $TEST_KO"
 load_bond
 
 # set_ <way> <file> <value>, of_ <way> <file>: what the miniport is told, and what it counts.
@@ -27,7 +24,7 @@ count_is() { [ "$(of_ "$1" "$2")" = "$3" ]; }
 holds() { [ "$(of_ "$1" held)" -ge "$2" ]; }
 insert() {
 	local way
-	insmod "$KO" "$@" || return
+	load_test_miniport "$@" || return
 	for way in /dev/bondtest*; do
 		KNAME[$way]=${way#/dev/} DEVT[$way]=$(cat "/sys/block/${way#/dev/}/dev")
 	done
@@ -40,7 +37,7 @@ take_out() {
 	done
 	remove_dm "${bond#/dev/mapper/}"
 	remove_dm "${second#/dev/mapper/}"
-	[ ! -e /sys/module/dm_bond_test ] || rmmod dm_bond_test
+	unload_test_miniport
 }
 at_exit take_out
 path_is() { check_is "$1: $3" "$4" "$(path_file "$bond" "$2" "$3")"; }

@@ -17,6 +17,7 @@ use crate::{
         health::{Change, Health, Why},
         table::Dest,
     },
+    sync::Flag,
 };
 use kernel::{
     fmt,
@@ -89,7 +90,9 @@ impl Path {
             let is_one = bound.as_deref().is_some_and(which);
             let binding = bound.take_if(|_| is_one)?;
             let port = self.port.load(Relaxed);
-            if self.told_primary.xchg(false, Relaxed) && !self.is_told_beside(port) {
+            if self.told_primary.xchg(false, Relaxed)
+                && !self.is_true_beside(port, |path| &path.told_primary)
+            {
                 let _ = binding.set_role(false);
             }
             // It may speak until it is unbound, which is done under the lock: nobody else holds the
@@ -107,16 +110,15 @@ impl Path {
         }
     }
 
-    /// Whether the same miniport has been told over another path that the adapter is the primary
-    /// one.
-    fn is_told_beside(&self, port: usize) -> bool {
-        let mut is_told = false;
+    /// Whether this is so of any path over the adapter that this miniport is bound to.
+    fn is_true_beside(&self, port: usize, what: impl Fn(&Self) -> &Flag) -> bool {
+        let mut is_true = false;
         if let Some(adapter) = self.adapter() {
             adapter.each_path(|path| {
-                is_told |= path.port.load(Relaxed) == port && path.told_primary.load(Relaxed);
+                is_true |= path.port.load(Relaxed) == port && what(path).load(Relaxed);
             });
         }
-        is_told
+        is_true
     }
 
     /// What a miniport said counts no longer; nor what it said of the adapter, unless it is bound
@@ -165,9 +167,12 @@ impl Path {
     /// When its miniport says that it works again, its session is as good as new, and nothing more
     /// is to be called back from it.
     fn session_is(self: &Arc<Self>, word: Word) {
+        if word.failed {
+            return;
+        }
         let Some(bond) = self.bond() else { return };
         let _guard = bond.inner.lock();
-        if !word.failed && self.has_link() {
+        if self.has_link() {
             self.set_harmed(false);
             self.abort_no_more();
         }
@@ -233,7 +238,9 @@ impl Path {
         let mut said = false;
         loop {
             let failed = this.spoke.load(Relaxed);
-            if failed == said || (!failed && this.is_spoken_of_beside()) {
+            // It is no longer this path's word that it has failed, but maybe another's.
+            let port = this.port.load(Relaxed);
+            if failed == said || (!failed && this.is_true_beside(port, |path| &path.spoke)) {
                 return;
             }
             said = failed;
@@ -244,18 +251,6 @@ impl Path {
             };
             Self::told_of_adapter(this, word);
         }
-    }
-
-    /// Whether the same miniport has said over another path that the adapter has failed.
-    fn is_spoken_of_beside(&self) -> bool {
-        let port = self.port.load(Relaxed);
-        let mut is_spoken_of = false;
-        if let Some(adapter) = self.adapter() {
-            adapter.each_path(|path| {
-                is_spoken_of |= path.port.load(Relaxed) == port && path.spoke.load(Relaxed);
-            });
-        }
-        is_spoken_of
     }
 
     /// Lets the miniport be asked for what is pending on the path, if its link is not back after

@@ -75,29 +75,29 @@ impl Bond {
         let shares = &mut shares[..self.paths.len()];
         // What is summed over all CPUs is summed before the lock.
         let mut seen = [(0, (0, 0)); MAX_PATHS];
+        let mut out = 0;
         for (seen, path) in seen.iter_mut().zip(&self.paths) {
-            *seen = (path.counters().inflight(), path.counters().times());
+            let inflight = path.counters().inflight();
+            *seen = (inflight, path.counters().times());
+            if path.is_in_use() {
+                out += inflight;
+            }
         }
-        let in_use = self
-            .paths
-            .iter()
-            .zip(&seen)
-            .filter(|(path, _)| path.is_in_use());
-        let out = in_use.map(|(_, (out, _))| out).sum();
         let mut due = 0u64;
         let mut guard = self.inner.lock();
         let interval_ms = guard.features.ms(Time::Interval);
         let meters = guard.meters.iter_mut().zip(seen);
         for (path, (share, (meter, seen))) in self.paths.iter().zip(shares.iter_mut().zip(meters)) {
             let (inflight, (moved, nanos)) = seen;
+            let in_use = path.is_in_use();
             meter.pass(moved, nanos);
-            if !path.is_in_use() {
+            if !in_use {
                 // What it still did before it failed is not how fast it will be.
                 meter.forget();
             }
             *share = path.share_under(Policy::Dynamic);
             let to_try = meter.is_to_be_tried(interval_ms, path.counters().latency(), out);
-            if to_try && path.is_in_use() && inflight == 0 {
+            if to_try && in_use && inflight == 0 {
                 due |= 1 << path.number();
             }
         }

@@ -244,14 +244,20 @@ impl Algorithm for Bond {
 
     fn tick(&mut self, _now: u64) {
         self.due = 0;
-        let all = |path: &Path| path.out(false).commands() + path.out(true).commands();
-        let out = self.paths.iter().map(all).sum();
+        let inflight = |path: &Path| path.out(false).commands() + path.out(true).commands();
+        let usable = self.usable;
+        let in_use = |number: usize| usable >> number & 1 != 0;
+        let out = self.paths.iter().enumerate();
+        let out = out.filter(|&(number, _)| in_use(number));
+        let out = out.map(|(_, path)| inflight(path)).sum();
         for (number, path) in self.paths.iter_mut().enumerate() {
             path.meter.pass(path.moved, path.nanos);
-            let idle =
-                self.usable >> number & 1 != 0 && [false, true].map(|w| path.out(w).0) == [0; 2];
+            if !in_use(number) {
+                path.meter.forget();
+            }
             let interval_ms = (INTERVAL / MS) as u32;
-            if path.meter.is_to_be_tried(interval_ms, path.latency, out) && idle {
+            let to_try = path.meter.is_to_be_tried(interval_ms, path.latency, out);
+            if to_try && in_use(number) && inflight(path) == 0 {
                 self.due |= 1 << number;
             }
         }
