@@ -11,14 +11,20 @@
 //! on any (J. Little, "A Proof for the Queuing Formula: L = λW", 1961). A time without commands is
 //! none. Reads and writes are measured each by themselves, and added up.
 //!
-//! From one interval to the next the sums keep an eighth: so after three 0.2 % of a speed is what
-//! it was before. A path that nobody uses keeps its speed, and is tried with one I/O now and then;
+//! From one interval to the next the sums lose an eighth, so that what is measured a little
+//! differently each time averages out. But if two intervals in a row are off by more than a
+//! quarter, or three by more than a sixteenth, all to the same side, then the path has changed its
+//! speed, and nothing from before the last one counts. An interval in which the path is idle takes
+//! seven eighths. A path that nobody uses keeps its speed, and is tried with one I/O now and then;
 //! one whose speed is not known, at once ([`Meter::is_to_be_tried`]).
 
 use super::share::{self, WHOLE};
 
-/// Of the sums of an interval, one part in so many is kept in the next one.
-const KEPT: u64 = 8;
+/// Of the sums one part in so many is lost with each interval; with one in which the path is idle,
+/// all but that.
+const PARTS: u64 = 8;
+/// So many strikes on one side are a change: see [`strikes`].
+const CHANGE: i8 = 3;
 /// After so many intervals nothing is kept.
 const FORGOTTEN: u32 = 21;
 /// A command that tries an idle path may take one part in so many of the time of all commands.
@@ -34,6 +40,8 @@ pub(crate) struct Meter {
     seen: (u64, u64),
     /// Bytes a second, as measured last.
     speed: Option<u64>,
+    /// How often in a row it was above what was known before, or, below zero, below.
+    strikes: i8,
     /// Intervals since then, up to [`FORGOTTEN`].
     stale: u32,
     /// Nanoseconds that commands have spent on all paths since then.
@@ -56,10 +64,31 @@ impl Meter {
             return;
         }
         self.spent = 0;
-        let kept = KEPT.saturating_pow(1 + core::mem::take(&mut self.stale));
-        self.moved = (self.moved / kept).saturating_add(moved);
-        self.nanos = (self.nanos / kept).saturating_add(nanos);
+        let changed = self.has_changed(per_second(moved, nanos));
+        let stale = core::mem::take(&mut self.stale);
+        let kept = |sum: u64| match (changed, stale) {
+            (true, _) => 0,
+            (false, 0) => sum - sum / PARTS,
+            (false, stale) => sum / PARTS.saturating_pow(stale),
+        };
+        self.moved = kept(self.moved).saturating_add(moved);
+        self.nanos = kept(self.nanos).saturating_add(nanos);
         self.speed = Some(per_second(self.moved, self.nanos));
+    }
+
+    /// Whether the path is a faster or a slower one now than what is known of it, if this was its
+    /// speed in the last interval.
+    fn has_changed(&mut self, speed: u64) -> bool {
+        let new = self.speed.map_or(0, |known| strikes(speed, known));
+        self.strikes = match new.signum() == self.strikes.signum() {
+            true => self.strikes.saturating_add(new),
+            false => new,
+        };
+        let changed = self.strikes.abs() >= CHANGE;
+        if changed {
+            self.strikes = 0;
+        }
+        changed
     }
 
     /// Whether the path is to be tried if it is idle now. To be asked once in each interval of so
@@ -93,6 +122,17 @@ impl Meter {
     }
 }
 
+/// How far a speed is off: two strikes if by more than a quarter, one if by more than a sixteenth,
+/// above zero if it is the higher one.
+fn strikes(speed: u64, known: u64) -> i8 {
+    let off = speed.abs_diff(known);
+    let strikes = i8::from(off > known / 4) + i8::from(off > known / 16);
+    match speed > known {
+        true => strikes,
+        false => -strikes,
+    }
+}
+
 /// How long a command of so many bytes would have taken that came back after so many nanoseconds,
 /// had it not been one of so many bytes out: at least that, if part of its time was no transfer.
 pub(crate) fn alone(latency: u64, bytes: u32, out: u64) -> u64 {
@@ -110,7 +150,7 @@ fn per_second(bytes: u64, nanos: u64) -> u64 {
 /// Makes the shares follow the speeds. Says whether they have changed.
 ///
 /// A path whose speed is not known counts as the mean of the others; nobody gets less than 1. The
-/// shares stay as they are while each is near to what it should be, within a sixteenth and 0.8 %:
+/// shares stay as they are while each is near to what it should be, within 1/32 and 0.4 %:
 /// so what is measured a little differently from one interval to the next changes nothing.
 pub(crate) fn follow(meters: &[Meter], shares: &mut [u32]) -> bool {
     let known = || meters.iter().filter_map(Meter::speed);
@@ -129,7 +169,7 @@ pub(crate) fn follow(meters: &[Meter], shares: &mut [u32]) -> bool {
         *wanted = (part.unwrap_or(0) as u32).clamp(1, WHOLE);
     }
     share::scale(wanted, WHOLE);
-    let far = |(&share, &wanted): (&u32, &u32)| share.abs_diff(wanted) > share.max(wanted) / 16 + 8;
+    let far = |(&share, &wanted): (&u32, &u32)| share.abs_diff(wanted) > share.max(wanted) / 32 + 4;
     let changed = shares.iter().zip(&*wanted).any(far);
     if changed {
         for (share, wanted) in shares.iter_mut().zip(wanted) {

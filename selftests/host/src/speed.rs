@@ -153,6 +153,27 @@ proptest! {
     }
 }
 
+/// Of a noise of 6 % in the speeds of two paths, in the root mean square, less than 2 % is left in
+/// the shares; and these do not change all the time.
+#[test]
+fn noise_averages_out() {
+    let mut seed = 1u64;
+    let mut random = || {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+        (seed >> 33) as f64 / (1u64 << 31) as f64 - 0.5
+    };
+    // The sum of twelve has a mean square of 1.
+    let mut speed = || (1e6 * (1.0 + 0.06 * (0..12).map(|_| random()).sum::<f64>())) as u64;
+    let (mut paths, mut shares) = (vec![Path::default(); 2], vec![500; 2]);
+    let (mut square, mut changes) = (0, 0);
+    for _ in 0..1000 {
+        changes += u32::from(interval(&mut paths, &mut shares, &[Some(speed()), Some(speed())]));
+        square += shares[0].abs_diff(500).pow(2);
+    }
+    let off = f64::from(square / 1000).sqrt();
+    assert!(off < 10.0 && changes < 50, "{off} permille, {changes} changes");
+}
+
 #[test]
 fn a_speed_is_bytes_over_seconds() {
     let mut meter = Meter::default();
@@ -200,7 +221,7 @@ fn what_was_counted_twice_is_no_speed() {
     meter.pass(900_000, SECOND / 5);
     assert!(meter.speed().unwrap() < 10_000_000);
     meter.pass(2_000_000, SECOND / 10 * 3);
-    assert!((8_000_000..11_000_000).contains(&meter.speed().unwrap()));
+    assert!((6_000_000..11_000_000).contains(&meter.speed().unwrap()));
 }
 
 #[test]

@@ -271,7 +271,7 @@ fn shares_are_those_of_the_speeds_and_steady() {
             continue;
         }
         let ticks = cell.dynamic().ticks;
-        let off_by = if cell.sizes == Sizes::Mixed { 120 } else { 40 };
+        let off_by = if cell.sizes == Sizes::Mixed { 40 } else { 15 };
         for tick in &ticks[ticks.len() / 4..] {
             for (path, share) in tick.shares.iter().enumerate() {
                 let due = (cell.speed(path) * 1000 / cell.sum()) as u32;
