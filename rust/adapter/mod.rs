@@ -25,6 +25,7 @@ use crate::{
 use kernel::{
     fmt, new_mutex, new_spinlock_irq,
     prelude::*,
+    str::CString,
     sync::{Arc, Mutex, SpinLockIrq},
 };
 
@@ -36,8 +37,9 @@ pub(crate) struct Adapter {
     link: Flag,
     /// How often the link was lost.
     failures: Atomic<u64>,
-    /// What the adapter is called in hashes: its first name, for a change of name moves nothing.
-    key: Name,
+    /// What the adapter is called in hashes: its first name, for a change of name moves nothing; no
+    /// other has the same.
+    key: CString,
     /// What is out over it, of all bonds, and how long it takes: only counted in a team.
     traffic: Counters,
     balance: PerCpu<Balance>,
@@ -74,7 +76,7 @@ struct Inner {
 }
 
 impl Adapter {
-    fn new(name: Name) -> Result<Arc<Self>> {
+    fn new(name: Name, key: CString) -> Result<Arc<Self>> {
         let traffic = Counters::new()?;
         let balance = PerCpu::new(|| Balance {
             received: Atomic::new(0),
@@ -85,7 +87,7 @@ impl Adapter {
                 netdev: Slot::new(),
                 link: Flag::new(false),
                 failures: Atomic::new(0),
-                key: name,
+                key,
                 traffic,
                 balance,
                 teamed: Flag::new(false),
@@ -136,18 +138,12 @@ impl Adapter {
     }
 
     /// Calls a function with each path over this adapter, that may sleep; but not with those that
-    /// join meanwhile.
-    fn each_path_sleeping(&self, f: impl FnMut(&Arc<Path>)) {
+    /// join meanwhile. Says whether there was memory for that.
+    fn each_path_sleeping(&self, f: impl FnMut(&Arc<Path>)) -> bool {
         let _noio = NoIo::new();
         let _walk = self.walk.lock();
-        match self.paths.now() {
-            Ok(paths) => paths.iter().for_each(f),
-            Err(error) => pr_warn!(
-                "adapter {}: its role is not written: {:?}\n",
-                self.name().as_cstr(),
-                error
-            ),
-        }
+        let paths = self.paths.now();
+        paths.map(|paths| paths.iter().for_each(f)).is_ok()
     }
 
     fn name(&self) -> Name {
@@ -156,7 +152,7 @@ impl Adapter {
 
     /// What the adapter bids with for an address.
     pub(crate) fn key(&self) -> &CStr {
-        self.key.as_cstr()
+        &self.key
     }
 
     /// The team that the adapter is of.
@@ -194,14 +190,27 @@ impl Adapter {
         self.balance.local(here).forwarded.add(1u64, Relaxed);
     }
 
+    /// Whether I/O can go over it: it has its link, and a path in use. Any context.
+    fn is_available(&self) -> bool {
+        let mut used = false;
+        self.each_path(|path| used |= path.is_in_use());
+        used && self.has_link()
+    }
+
     /// Whether it is the primary adapter of its team.
     fn is_primary(&self) -> bool {
         self.team().is_some_and(|team| team.has_primary(self))
     }
 
-    /// Writes the adapter's role register, where a miniport has one. May sleep.
-    fn write_role(&self, primary: bool) {
-        self.each_path_sleeping(|path| path.write_role(primary));
+    /// Writes the adapter's role register, where a miniport has one. Says whether that went well.
+    /// May sleep.
+    fn write_role(&self, primary: bool) -> bool {
+        if !primary {
+            // First: its paths may have one register in common.
+            self.each_path_sleeping(|path| path.choose_no_more());
+        }
+        let mut written = true;
+        self.each_path_sleeping(|path| written &= path.write_role(primary)) && written
     }
 
     /// Lets a path hear of the link. May sleep.

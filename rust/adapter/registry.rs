@@ -13,6 +13,7 @@ use crate::sync::{Atomic, Relaxed};
 use kernel::{
     impl_has_delayed_work, new_delayed_work, new_mutex,
     prelude::*,
+    str::CString,
     sync::{aref::ARef, Arc, Mutex},
     time::msecs_to_jiffies,
     workqueue::{DelayedWork, WorkItem},
@@ -169,7 +170,7 @@ impl Adapters {
             (Some(index), _) => index,
             (None, None) => return Err(ENODEV),
             (None, Some(dev)) => {
-                let adapter = Adapter::new(own)?;
+                let adapter = Adapter::new(own, unused_key(&entries, own)?)?;
                 let directory = Directory::new(&this.parent, own.as_cstr(), adapter.clone())?;
                 adapter.link.store(dev.has_link(), Relaxed);
                 adapter.netdev.set(Some(dev));
@@ -192,6 +193,17 @@ impl Adapters {
             adapter: entry.adapter.clone(),
         })
     }
+}
+
+/// A name for hashes that no adapter has: this one; but one that was called so once may have it.
+fn unused_key(entries: &[Entry], name: Name) -> Result<CString> {
+    let mut key = CString::try_from_fmt(fmt!("{}", name.as_cstr()))?;
+    let mut number = 1;
+    while entries.iter().any(|entry| *entry.adapter.key == *key) {
+        number += 1;
+        key = CString::try_from_fmt(fmt!("{}/{}", name.as_cstr(), number))?;
+    }
+    Ok(key)
 }
 
 impl Adapter {

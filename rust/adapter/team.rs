@@ -9,8 +9,8 @@
 //! primary adapter), so there are none: a bond that would make one is refused.
 //!
 //! Which adapter is primary is one number of the team, so there are never two. It is another one
-//! when that adapter loses its link, and there is none while no adapter of the team has one; an
-//! adapter whose link comes back is a secondary one.
+//! when that adapter loses its link, or its last path in use, for whatever reason; there is none
+//! while no adapter of the team has a link. An adapter that comes back is a secondary one.
 
 use super::{Adapter, Adapters};
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         mm::NoIo,
         netdev::Name,
         percpu::Here,
-        workqueue::{enqueue, stop, OnQueue, OwnedQueue},
+        workqueue::{enqueue_delayed, rearm, stop_delayed, OnQueue, OwnedQueue},
     },
     policy::{
         choose,
@@ -28,11 +28,15 @@ use crate::{
     sync::{Atomic, Flag, Full, Relaxed},
 };
 use kernel::{
-    impl_has_work, new_spinlock_irq, new_work,
+    impl_has_delayed_work, new_delayed_work, new_spinlock_irq,
     prelude::*,
     sync::{Arc, SpinLockIrq},
-    workqueue::{Work, WorkItem},
+    time::msecs_to_jiffies,
+    workqueue::{DelayedWork, WorkItem},
 };
+
+/// When a register that could not be written is tried again, in milliseconds.
+const WRITE_AGAIN_MS: u32 = 1000;
 
 /// A team.
 #[pin_data]
@@ -43,11 +47,13 @@ pub(crate) struct Team {
     primary: Atomic<u32>,
     /// It has none, and that was said.
     headless: Flag,
+    /// The role registers are to be written.
+    stale: Flag,
     #[pin]
     inner: SpinLockIrq<Inner>,
-    /// Writes the role registers.
+    /// Looks who is primary, and writes the role registers.
     #[pin]
-    register: Work<Team>,
+    register: DelayedWork<Team>,
 }
 
 struct Inner {
@@ -55,8 +61,8 @@ struct Inner {
     meters: KVec<Meter>,
 }
 
-impl_has_work! {
-    impl HasWork<Self> for Team { self.register }
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for Team { self.register }
 }
 
 impl OnQueue for Team {
@@ -84,8 +90,9 @@ impl Team {
                 members,
                 primary: Atomic::new(0),
                 headless: Flag::new(false),
+                stale: Flag::new(false),
                 inner <- new_spinlock_irq!(inner, "Team::inner"),
-                register <- new_work!("Team::register"),
+                register <- new_delayed_work!("Team::register"),
             }),
             GFP_KERNEL,
         )?;
@@ -94,11 +101,11 @@ impl Team {
 
     /// Hands an I/O to the primary adapter. `None` if there is none. Any context.
     pub(crate) fn receive(self: &Arc<Self>, here: &Here) -> Option<&Adapter> {
-        let mut primary = self.primary()?;
-        if !primary.link.load(Relaxed) {
+        let has_link = |primary: &Adapter| primary.has_link_now(here);
+        if !self.primary().is_some_and(has_link) {
             self.elect();
-            primary = self.primary()?;
         }
+        let primary = self.primary()?;
         primary.balance.local(here).received.add(1u64, Relaxed);
         Some(primary)
     }
@@ -119,17 +126,19 @@ impl Team {
             .is_some_and(|own| core::ptr::eq(own, adapter))
     }
 
-    /// If the primary adapter has no link, makes the next one primary that has. Any context.
+    /// If the primary adapter can be so no longer, makes the next one primary that can: one that is
+    /// available; if none is, one that has its link. Any context.
     pub(super) fn elect(self: &Arc<Self>) {
         let _guard = self.inner.lock();
-        let number = self.primary.load(Relaxed) as usize;
-        let linked = |number: usize| self.members[number].link.load(Relaxed);
-        let first = if number < self.members.len() {
-            number
-        } else {
-            0
+        let count = self.members.len();
+        let first = match self.primary.load(Relaxed) as usize {
+            number if number < count => number,
+            _ => 0,
         };
-        let next = choose::primary(self.members.len(), first, linked);
+        let next = |can: fn(&Adapter) -> bool| {
+            choose::primary(count, first, |number| can(&self.members[number]))
+        };
+        let next = next(Adapter::is_available).or_else(|| next(Adapter::has_link));
         self.set(next.map_or(Self::NONE, |next| next as u32));
     }
 
@@ -142,48 +151,62 @@ impl Team {
 
     /// Lets the role registers be written. Any context.
     pub(crate) fn write_roles(self: &Arc<Self>) {
-        enqueue(self);
+        self.stale.store(true, Relaxed);
+        self.review();
+    }
+
+    /// A path over one of the adapters went out of use, or into it. Any context, under locks that
+    /// [`Self::elect`] needs.
+    pub(crate) fn review(self: &Arc<Self>) {
+        rearm(self, 0);
     }
 
     /// An administrator makes an adapter primary, or secondary: then the next one after it is
-    /// primary. `ENOLINK` if who is to be has no link, or none that was told yet. Any context.
+    /// primary. `ENOLINK` if who is to be is not available. Any context.
     pub(super) fn appoint(self: &Arc<Self>, adapter: &Adapter, primary: bool) -> Result {
         let _guard = self.inner.lock();
         let is = |member: &Arc<Adapter>| core::ptr::eq(&**member, adapter);
         let own = self.members.iter().position(is).ok_or(EINVAL)?;
-        let linked = |adapter: &Adapter| adapter.link.load(Relaxed) && adapter.has_link();
         if primary {
-            if !linked(adapter) {
+            if !adapter.is_available() {
                 return Err(ENOLINK);
             }
             self.set(own as u32);
         } else if self.primary.load(Relaxed) as usize == own {
-            let other = |number: usize| number != own && linked(&self.members[number]);
+            let other = |number: usize| number != own && self.members[number].is_available();
             let next = choose::primary(self.members.len(), own, other).ok_or(ENOLINK)?;
             self.set(next as u32);
         }
         Ok(())
     }
 
-    /// Writes the role registers: the secondary ones' first, so that no two say "primary". May
-    /// sleep.
-    fn write_registers(&self) {
-        let number = self.primary.load(Relaxed) as usize;
-        let others = || (0..self.members.len()).filter(|&other| other != number);
-        for other in others() {
-            self.members[other].write_role(false);
+    /// Writes the role registers: the secondary ones' first, so that no two say "primary"; while
+    /// one that has its link does not take that, no other is told to be. Says whether all were
+    /// written. May sleep.
+    fn write_registers(&self) -> bool {
+        let number = self.primary.load(Relaxed);
+        let (mut written, mut free) = (true, true);
+        for (other, member) in self.members.iter().enumerate() {
+            if other as u32 != number && !member.write_role(false) {
+                written = false;
+                free &= !member.has_link();
+            }
         }
-        let Some(primary) = self.members.get(number) else {
+        let Some(primary) = self.members.get(number as usize) else {
             if !self.headless.xchg(true, Relaxed) {
                 pr_warn!("a team has no adapter with a link\n");
             }
-            return;
+            return written;
         };
         self.headless.store(false, Relaxed);
-        primary.write_role(true);
+        // Another one may be by now: then this is done anew.
+        if free && self.primary.load(Relaxed) == number {
+            written &= primary.write_role(true);
+        }
         for member in &self.members {
             member.each_path_sleeping(|path| path.learn_who_chooses());
         }
+        written
     }
 
     /// Lets the members' weights follow their speeds. Any context.
@@ -198,10 +221,7 @@ impl Team {
             if !member.has_link() {
                 meter.forget(); // It may come back as another one.
             }
-            match member.set_speed.load(Relaxed) {
-                0 => {}
-                set => meter.force(set),
-            }
+            meter.force(member.set_speed.load(Relaxed));
             member.speed.store(meter.speed().unwrap_or(0), Relaxed);
             weights[number] = member.weight.load(Relaxed);
         }
@@ -221,7 +241,11 @@ impl WorkItem for Team {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        this.write_registers();
+        this.elect();
+        if this.stale.xchg(false, Full) && !this.write_registers() {
+            this.stale.store(true, Relaxed);
+            enqueue_delayed(&this, msecs_to_jiffies(WRITE_AGAIN_MS));
+        }
     }
 }
 
@@ -299,7 +323,7 @@ impl Membership {
                 member.set_team(None);
             }
             drop(teams);
-            stop(&self.team);
+            stop_delayed(&self.team);
             for member in &self.team.members {
                 member.write_role(false);
                 // Of a new one, that was formed meanwhile.

@@ -153,17 +153,18 @@ impl View<'_> {
 
     /// The path that would have done an I/O first. What counts of each is what was sent from here
     /// and from the CPUs near here, if that was little from here when this was asked last; else
-    /// from here alone, which is enough then.
+    /// from here alone, which is enough then. Where the adapters balance, all that is out counts.
     fn least_loaded(&self, turn: &Turn, shape: Shape) -> Least {
-        let near = turn.has_few();
+        let (all, near) = (self.policy == Policy::AdapterLoad, turn.has_few());
         let mut own_commands = 0u64;
         let candidates = self.bond.paths.iter().map(|path| {
             let counters = self.counters(path);
             let own = counters.out_here(self.here, shape.writes);
             own_commands = own_commands.wrapping_add(own.commands());
-            let out = match near {
-                true => counters.out_near(self.here, shape.writes),
-                false => own,
+            let out = match (all, near) {
+                (true, _) => counters.out_anywhere(self.here, shape.writes, jiffies()),
+                (false, true) => counters.out_near(self.here, shape.writes),
+                (false, false) => own,
             };
             Candidate {
                 share: path.share_in_force(),

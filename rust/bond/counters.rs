@@ -35,6 +35,9 @@ struct Watch {
     /// the CPU has had nothing out since.
     last_at: [Atomic<u64>; 2],
     last_bytes: [Atomic<u64>; 2],
+    /// What [`Counters::out_anywhere`] found of other CPUs, by direction, and when.
+    far: [Atomic<u64>; 2],
+    far_at: [Atomic<u64>; 2],
 }
 
 fn zero() -> Atomic<u64> {
@@ -61,6 +64,8 @@ impl Watch {
             nanos: zero(),
             last_at: [zero(), zero()],
             last_bytes: [zero(), zero()],
+            far: [zero(), zero()],
+            far_at: [zero(), zero()],
         }
     }
 }
@@ -253,6 +258,23 @@ impl Counters {
             sum = sum.wrapping_add(lane.out[way].load(Relaxed));
         }
         Load(sum)
+    }
+
+    /// What is out of all CPUs, of reads or of writes: of this one and its neighbours now, of the
+    /// others when this CPU asked first at this time `now`.
+    pub(super) fn out_anywhere(&self, here: &Here, writes: bool, now: u64) -> Load {
+        let near = self.out_near(here, writes);
+        if !self.lanes.is_far() {
+            return near;
+        }
+        let (watch, way) = (self.watches.local(here), usize::from(writes));
+        if watch.far_at[way].load(Relaxed) != now {
+            let lanes = self.lanes.far(here.cpu());
+            let far = lanes.map(|lane| lane.out[way].load(Relaxed));
+            watch.far[way].store(far.fold(0, u64::wrapping_add), Relaxed);
+            watch.far_at[way].store(now, Relaxed);
+        }
+        Load(near.0.wrapping_add(watch.far[way].load(Relaxed)))
     }
 
     /// What is out of this CPU, of reads or of writes.

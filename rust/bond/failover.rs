@@ -72,6 +72,9 @@ impl Bond {
             };
             this.usable.store(usable, Relaxed);
             this.shares_changed();
+            if let Some(team) = this.team.as_ref() {
+                team.review();
+            }
         }
         match change {
             Change::Lost => {

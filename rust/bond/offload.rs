@@ -204,20 +204,36 @@ impl Path {
         }
     }
 
-    /// Writes the role register of the path's adapter, where the miniport has one. May sleep.
-    pub(crate) fn write_role(&self, primary: bool) {
+    /// The path's adapter is to be a secondary one, so its miniport is not to be asked to choose any
+    /// more. May sleep.
+    pub(crate) fn choose_no_more(&self) {
+        if self.told_primary.xchg(false, Relaxed) {
+            self.without_offload(|| ());
+        }
+    }
+
+    /// Writes the role register of the path's adapter, where the miniport has one. Says whether that
+    /// went well. May sleep.
+    pub(crate) fn write_role(&self, primary: bool) -> bool {
         let binding = self.binding.lock();
         let written = binding.as_deref().map(|binding| binding.set_role(primary));
         let took = primary && matches!(written, Some(Ok(())));
         self.told_primary.store(took, Relaxed);
-        if let (Some(Err(error)), Some(bond)) = (written, self.bond()) {
-            if error != EOPNOTSUPP {
-                bond.warn(fmt!(
-                    "path {}: the adapter's role is not written: {:?}",
-                    self.dev(),
-                    error
-                ));
+        drop(binding);
+        let error = match written {
+            Some(Err(error)) if error != EOPNOTSUPP => error,
+            _ => {
+                self.refused_role.store(false, Relaxed);
+                return true;
             }
+        };
+        if let (false, Some(bond)) = (self.refused_role.xchg(true, Relaxed), self.bond()) {
+            bond.warn(fmt!(
+                "path {}: the adapter's role is not written: {:?}",
+                self.dev(),
+                error
+            ));
         }
+        false
     }
 }

@@ -70,6 +70,8 @@ pub(crate) struct Path {
     pub(super) abort_again: Flag,
     /// The miniport has taken it that its adapter is the primary one.
     pub(super) told_primary: Flag,
+    /// It did not take the last word of that, and the log says so.
+    pub(super) refused_role: Flag,
     /// The link was lost for so long that the session over it is not to be relied on.
     harmed: Flag,
     /// It is to be probed though it is in use.
@@ -150,6 +152,7 @@ impl Path {
                 abort_told: Flag::new(false),
                 abort_again: Flag::new(false),
                 told_primary: Flag::new(false),
+                refused_role: Flag::new(false),
                 harmed: Flag::new(false),
                 doubted: Flag::new(false),
                 probed: Flag::new(false),
@@ -320,7 +323,7 @@ impl Path {
         self.share_in_force.store(share, Relaxed);
     }
 
-    pub(super) fn is_in_use(&self) -> bool {
+    pub(crate) fn is_in_use(&self) -> bool {
         self.state() == State::Active
     }
 

@@ -117,18 +117,31 @@ impl<T: Sync + 'static> PerCpu<T> {
     pub(crate) fn near(&self, cpu: usize) -> impl Iterator<Item = &T> {
         let first = cpu & !(Self::NEIGHBOURS - 1);
         let end = (first + Self::NEIGHBOURS).min(self.slots.len());
-        let slots = self.slots.get(first..end).unwrap_or_default();
-        // SAFETY: Initialised by the type invariant, and valid as long as `self`.
-        let value = |slot: &Option<NonNull<T>>| slot.map(|slot| unsafe { slot.as_ref() });
-        slots.iter().filter_map(value)
+        values(self.slots.get(first..end).unwrap_or_default())
+    }
+
+    /// Whether there can be CPUs that are not near to each other.
+    pub(crate) fn is_far(&self) -> bool {
+        self.slots.len() > Self::NEIGHBOURS
+    }
+
+    /// The values of all other CPUs than those near to this one. Any context.
+    pub(crate) fn far(&self, cpu: usize) -> impl Iterator<Item = &T> {
+        let groups = self.slots.chunks(Self::NEIGHBOURS).enumerate();
+        let far = groups.filter(move |&(group, _)| group != cpu / Self::NEIGHBOURS);
+        far.flat_map(|(_, slots)| values(slots))
     }
 
     /// The values of all CPUs. Any context.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let slots = self.slots.iter().flatten();
-        // SAFETY: Initialised by the type invariant, and valid as long as `self`.
-        slots.map(|slot| unsafe { slot.as_ref() })
+        values(&self.slots)
     }
+}
+
+/// The values of these slots, of a [`PerCpu`] that lives as long.
+fn values<T>(slots: &[Option<NonNull<T>>]) -> impl Iterator<Item = &T> {
+    // SAFETY: Initialised by the type invariant of `PerCpu`, and valid as long as that.
+    slots.iter().flatten().map(|slot| unsafe { slot.as_ref() })
 }
 
 impl<T: Sync + 'static> Drop for PerCpu<T> {

@@ -46,6 +46,8 @@ pub(crate) struct Meter {
     stale: u32,
     /// Nanoseconds that commands have spent on all paths since then.
     spent: u64,
+    /// The speed was set.
+    forced: bool,
 }
 
 impl Meter {
@@ -102,10 +104,16 @@ impl Meter {
         self.speed.is_none() || self.spent > latency.saturating_mul(PATIENCE)
     }
 
-    /// The speed is this, whatever is measured.
+    /// The speed is this, whatever is measured; or, with 0, what is measured from now on.
     pub(crate) fn force(&mut self, speed: u64) {
-        self.speed = Some(speed);
-        (self.stale, self.spent) = (0, 0);
+        match speed {
+            0 if self.forced => self.forget(),
+            0 => {}
+            _ => {
+                self.speed = Some(speed);
+                (self.stale, self.spent, self.forced) = (0, 0, true);
+            }
+        }
     }
 
     /// Forgets all: the path is another one now.

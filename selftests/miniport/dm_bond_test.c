@@ -27,11 +27,14 @@
  * <device>/netdev_ms	how long netdev is to take
  * <device>/nameless	do not tell the network device
  * <device>/chooses	as the primary adapter choose the path with this number, from 1 on; 0: none
+ * <device>/role_errors	how often set_role is to say -EIO first
  *
  * and what it counts: ios (commands that came), held (kept now), voided, refused, aborted (commands
  * given back with an error by abort), unsure (commands that were being carried out when others were
  * voided, and so may have ended after), aborts (calls of it that were not -EBUSY), renewals, binds,
- * unbinds, role (the register: 1 is primary), chosen (how often it was asked to choose).
+ * unbinds, role (the register: 1 is primary), chosen (how often it was asked to choose), strays (how
+ * often while its register said secondary); and most_primaries: of how many network devices the
+ * registers said primary at a time, at most.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -113,7 +116,9 @@ struct test_device {
 	atomic_t binds;
 	atomic_t unbinds;
 	atomic_t role;
+	atomic_t role_errors;
 	atomic_t chosen;
+	atomic_t strays;
 };
 
 struct binding {
@@ -150,6 +155,10 @@ static DEFINE_RWLOCK(binding_lock);
 
 static DEFINE_MUTEX(register_lock);
 static bool registered;
+
+/* Guards who is primary. */
+static DEFINE_SPINLOCK(role_lock);
+static u32 most_primaries;
 
 /* The block devices. */
 
@@ -344,11 +353,32 @@ static int test_renew(void *data)
 	return 0;
 }
 
+static const char *primary_netdev(const struct test_device *dev)
+{
+	return atomic_read(&dev->role) && dev->netdev ? dev->netdev : NULL;
+}
+
 static int test_set_role(void *data, bool primary)
 {
-	struct binding *binding = data;
+	struct test_device *dev = ((struct binding *)data)->dev;
+	unsigned int i, j, count = 0;
 
-	atomic_set(&binding->dev->role, primary);
+	if (atomic_dec_if_positive(&dev->role_errors) >= 0)
+		return -EIO;
+	guard(spinlock)(&role_lock);
+	atomic_set(&dev->role, primary);
+	for (i = 0; i < device_count; i++) {
+		const char *netdev = primary_netdev(devices[i]);
+
+		for (j = 0; netdev && j < i; j++) {
+			const char *other = primary_netdev(devices[j]);
+
+			if (other && !strcmp(netdev, other))
+				netdev = NULL;
+		}
+		count += !!netdev;
+	}
+	most_primaries = max(most_primaries, count);
 	return 0;
 }
 
@@ -357,6 +387,8 @@ static int test_choose(void *data, void *const *paths, u64 usable, unsigned int 
 	struct binding *binding = data;
 	u32 number = READ_ONCE(binding->dev->chooses);
 
+	if (!atomic_read(&binding->dev->role))
+		atomic_inc(&binding->dev->strays);
 	if (!number)
 		return -1;
 	atomic_inc(&binding->dev->chosen);
@@ -701,7 +733,9 @@ static void add_files(struct test_device *dev)
 	debugfs_create_bool("nameless", 0600, dir, &dev->nameless);
 	debugfs_create_u32("chooses", 0600, dir, &dev->chooses);
 	debugfs_create_atomic_t("role", 0400, dir, &dev->role);
+	debugfs_create_atomic_t("role_errors", 0600, dir, &dev->role_errors);
 	debugfs_create_atomic_t("chosen", 0400, dir, &dev->chosen);
+	debugfs_create_atomic_t("strays", 0400, dir, &dev->strays);
 	debugfs_create_u32("held", 0400, dir, &dev->held_count);
 	debugfs_create_atomic_t("ios", 0400, dir, &dev->ios);
 	debugfs_create_atomic_t("voided", 0400, dir, &dev->voided);
@@ -790,6 +824,7 @@ static int __init test_init(void)
 		return err;
 	top = debugfs_create_dir("dm_bond_test", NULL);
 	debugfs_create_file("registered", 0600, top, NULL, &registered_fops);
+	debugfs_create_u32("most_primaries", 0400, top, &most_primaries);
 	for (i = 0; i < units; i++) {
 		media[i] = vzalloc((size_t)size << 20);
 		if (!media[i]) {

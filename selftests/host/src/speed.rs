@@ -317,4 +317,9 @@ fn a_speed_that_is_set_is_the_speed() {
     meter.pass(1_000_000, SECOND);
     meter.force(5);
     assert_eq!(meter.speed(), Some(5));
+    meter.force(0);
+    assert_eq!(meter.speed(), None, "what was set is no speed that was measured");
+    meter.pass(2_000_000, 2 * SECOND);
+    meter.force(0);
+    assert_eq!(meter.speed(), Some(1_000_000));
 }

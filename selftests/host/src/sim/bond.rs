@@ -31,6 +31,8 @@ struct Lane {
     bytes: [u64; 2],
     last_at: [u64; 2],
     last_bytes: [u64; 2],
+    far: [u64; 2],
+    far_at: [u64; 2],
 }
 
 impl Lane {
@@ -42,6 +44,8 @@ impl Lane {
             bytes: [0; 2],
             last_at: [0; 2],
             last_bytes: [0; 2],
+            far: [0; 2],
+            far_at: [0; 2],
         }
     }
 }
@@ -100,16 +104,21 @@ impl View<'_> {
         let here = self.cpu..self.cpu + 1;
         let own = self.bond.paths.iter();
         let own = own.map(|path| Load(out(&path.lanes[here.clone()], write)).commands());
-        let seen = match own.sum::<u64>() <= FEW {
+        let all = self.bond.policy == Policy::AdapterLoad;
+        let seen = match all || own.sum::<u64>() <= FEW {
             true => {
                 let first = self.cpu & !(NEIGHBOURS - 1);
                 first..self.bond.turns.len().min(first + NEIGHBOURS)
             }
             false => here,
         };
-        (0..self.count()).map(move |number| Candidate {
-            share: self.share(number),
-            out: Load(out(&self.bond.paths[number].lanes[seen.clone()], write)),
+        (0..self.count()).map(move |number| {
+            let lanes = &self.bond.paths[number].lanes;
+            let far = lanes[self.cpu].far[usize::from(write)];
+            Candidate {
+                share: self.share(number),
+                out: Load(out(&lanes[seen.clone()], write) + far),
+            }
         })
     }
 }
@@ -123,7 +132,7 @@ impl Paths for View<'_> {
         let path = &self.bond.paths[number];
         match (self.bond.usable >> number & 1, self.bond.policy) {
             (0, _) => 0,
-            (_, Policy::Dynamic) => path.measured_share,
+            (_, Policy::Dynamic | Policy::AdapterLoad) => path.measured_share,
             _ => path.share,
         }
     }
@@ -141,6 +150,11 @@ impl Bond {
     /// With shares that follow the speeds, and are even before one is known.
     pub(super) fn dynamic(paths: usize, cpus: usize) -> Self {
         Self::new(Policy::Dynamic, vec![None; paths], cpus)
+    }
+
+    /// The paths being adapters, which are of this bond alone.
+    pub(super) fn adapters(paths: usize, cpus: usize) -> Self {
+        Self::new(Policy::AdapterLoad, vec![None; paths], cpus)
     }
 
     /// With shares as given.
@@ -169,6 +183,20 @@ impl Bond {
         View { bond: self, cpu }
     }
 
+    /// Once in a jiffy: what others have out is looked at that are not near.
+    fn look_far(&mut self, now: u64, cpu: usize, write: bool) {
+        let (way, jiffies) = (usize::from(write), 1 + now / JIFFY);
+        for path in &mut self.paths {
+            let groups = path.lanes.chunks(NEIGHBOURS).enumerate();
+            let far = groups.filter(|&(group, _)| group != cpu / NEIGHBOURS);
+            let far = far.map(|(_, lanes)| out(lanes, write)).sum();
+            let lane = &mut path.lanes[cpu];
+            if replace(&mut lane.far_at[way], jiffies) != jiffies {
+                lane.far[way] = far;
+            }
+        }
+    }
+
     fn take_one_to_try(&mut self) -> Option<usize> {
         let number = match self.due & self.usable {
             0 => return None,
@@ -180,13 +208,14 @@ impl Bond {
 
     fn pick(&mut self, cpu: usize, bytes: u32, write: bool) -> Option<usize> {
         let to_try = match self.policy {
-            Policy::Dynamic => self.take_one_to_try(), // There is no I/O without data here.
+            // There is no I/O without data here.
+            Policy::Dynamic | Policy::AdapterLoad => self.take_one_to_try(),
             _ => None,
         };
         let (view, turn) = (self.view(cpu), &self.turns[cpu]);
         let number = match (self.policy, to_try) {
             (_, Some(number)) => number,
-            (Policy::Dynamic, None) => match least_loaded(view.candidates(write), bytes) {
+            (Policy::Dynamic | Policy::AdapterLoad, None) => match least_loaded(view.candidates(write), bytes) {
                 Least::Path(number) => number,
                 Least::AllIdle => {
                     turn.rotate(fastest((0..view.count()).map(|path| view.share(path))))?
@@ -204,6 +233,9 @@ impl Algorithm for Bond {
     /// The number is the bytes that are out, if the command is timed.
     fn choose(&mut self, now: u64, cpu: usize, bytes: u64, write: bool) -> (usize, u64) {
         let bytes = bytes as u32;
+        if self.policy == Policy::AdapterLoad {
+            self.look_far(now, cpu, write);
+        }
         let number = self.pick(cpu, bytes, write).expect("no path");
         let path = &mut self.paths[number];
         let lane = &mut path.lanes[cpu];
@@ -267,7 +299,7 @@ impl Algorithm for Bond {
             for (path, share) in self.paths.iter_mut().zip(shares) {
                 path.measured_share = share;
             }
-            self.version += u32::from(self.policy == Policy::Dynamic);
+            self.version += u32::from(self.policy != Policy::Static);
         }
     }
 

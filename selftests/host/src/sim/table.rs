@@ -133,6 +133,10 @@ impl Cell {
         self.run(&mut Bond::dynamic(self.speeds.len(), self.jobs.cpus()))
     }
 
+    fn adapters(&self) -> Outcome {
+        self.run(&mut Bond::adapters(self.speeds.len(), self.jobs.cpus()))
+    }
+
     /// By shares that are right.
     fn fixed(&self) -> Outcome {
         let shares: Vec<_> = self.speeds.iter().map(|&speed| speed as u32).collect();
@@ -201,6 +205,15 @@ fn bad_cells(jobs: Jobs, outcome: fn(&Cell) -> Outcome) -> Vec<String> {
 fn no_peer_is_better_in_any_cell() {
     for jobs in Jobs::ALL {
         let bad = bad_cells(jobs, Cell::dynamic);
+        assert!(bad.is_empty(), "{}", bad.join("\n"));
+    }
+}
+
+/// Where the adapters balance, CPUs know, though late, what those have out that are not near.
+#[test]
+fn no_peer_is_better_than_adapters_that_balance() {
+    for jobs in [Jobs::Each(1), Jobs::Each(16), Jobs::Each(32)] {
+        let bad = bad_cells(jobs, Cell::adapters);
         assert!(bad.is_empty(), "{}", bad.join("\n"));
     }
 }
