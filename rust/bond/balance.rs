@@ -62,9 +62,9 @@ pub(super) struct Dispatch {
     pub(super) life: u32,
     /// When it was sent, in nanoseconds, if it is timed; else 0.
     sent_at: u64,
-    /// The bytes that were out then, on the path and over its adapter, if it is timed.
-    out: u64,
-    adapter_out: u64,
+    /// The bytes that had succeeded until then, on the path and over its adapter, if it is timed.
+    before: u64,
+    adapter_before: u64,
 }
 
 impl Dispatch {
@@ -80,11 +80,11 @@ impl Dispatch {
     /// Counts that it is back, and at what time if that is to count. `moving`: the path has moved
     /// data all the time since it was sent.
     #[inline(always)]
-    fn take(&self, counters: &Counters, out: u64, now: u64, success: bool, moving: bool) {
+    fn take(&self, counters: &Counters, before: u64, now: u64, success: bool, moving: bool) {
         let last = counters.returned(self.io, success) || !moving;
         if now > 0 || (last && counters.is_watched(self.io)) {
             let sent_at = self.sent_at;
-            let timed = (now > 0).then_some((Timed { sent_at, out }, now));
+            let timed = (now > 0).then_some((Timed { sent_at, before }, now));
             counters.watch(self.io, timed, last);
         }
     }
@@ -277,8 +277,8 @@ impl Bond {
         }
         if io.bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
             let begin = |of: &Counters| of.begin_timing(&here, io);
-            dispatch.out = begin(counters);
-            dispatch.adapter_out = adapter.map_or(0, |adapter| begin(adapter.traffic()));
+            dispatch.before = begin(counters);
+            dispatch.adapter_before = adapter.map_or(0, |adapter| begin(adapter.traffic()));
             dispatch.sent_at = nanoseconds();
         }
         trace::choose(this.events.device(), path.dev(), io.bytes);
@@ -297,11 +297,11 @@ impl Bond {
             1.. if moving => nanoseconds(),
             _ => 0,
         };
-        dispatch.take(path.counters(), dispatch.out, now, success, moving);
+        dispatch.take(path.counters(), dispatch.before, now, success, moving);
         if dispatch.teamed {
             if let Some(adapter) = path.adapter() {
-                let out = dispatch.adapter_out;
-                dispatch.take(adapter.traffic(), out, now, success, moving);
+                let before = dispatch.adapter_before;
+                dispatch.take(adapter.traffic(), before, now, success, moving);
             }
         }
         this.kick_crowd();

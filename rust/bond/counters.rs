@@ -82,9 +82,10 @@ pub(crate) struct Counted {
 /// The time that an I/O takes that is timed.
 #[derive(Clone, Copy)]
 pub(crate) struct Timed {
-    /// When it was sent, in nanoseconds, and the bytes that were out then in its direction.
+    /// When it was sent, in nanoseconds, and the bytes that had succeeded until then in its
+    /// direction.
     pub(super) sent_at: u64,
-    pub(super) out: u64,
+    pub(super) before: u64,
 }
 
 /// The counters of a path, or of an adapter. Read one by one, so they need not fit each other to
@@ -155,7 +156,8 @@ impl Counters {
         due
     }
 
-    /// A command that was sent from here just now is timed. Says how many bytes are out with it.
+    /// A command that was sent from here just now is timed. Says how many bytes have succeeded until
+    /// now.
     pub(super) fn begin_timing(&self, here: &Here, io: Counted) -> u64 {
         if self.out_here(here, io.writes).bytes() == u64::from(io.bytes) {
             // Until now the CPU had no data out: whoever took the last one back may have overlooked
@@ -163,7 +165,7 @@ impl Counters {
             let watch = self.watches.local(here);
             watch.last_at[usize::from(io.writes)].store(0, Relaxed);
         }
-        self.out_of(io.writes).bytes()
+        self.bytes_of(io.writes)
     }
 
     /// Whether [`Self::watch`] is to know that the CPU has nothing more out.
@@ -177,8 +179,7 @@ impl Counters {
     ///
     /// While a CPU always has something out, the path is never idle: then what it has moved from
     /// the end of one timed command to that of the next, over the time between, is its speed. Where
-    /// it may have been idle, all that was out when the command was sent is taken to have been
-    /// moved while it was out: see [`speed`].
+    /// it may have been idle, what it has moved while the command was out: see [`speed`].
     pub(super) fn watch(&self, io: Counted, timed: Option<(Timed, u64)>, last: bool) {
         let cpu = usize::from(io.cpu);
         let (Some(watch), Some(lane)) = (self.watches.of(cpu), self.lanes.of(cpu)) else {
@@ -189,12 +190,13 @@ impl Counters {
             let bytes = self.bytes_of(io.writes);
             let latency = now.saturating_sub(timed.sent_at);
             let before = watch.last_bytes[way].xchg(bytes, Relaxed);
+            let meanwhile = bytes.wrapping_sub(timed.before);
             let (moved, nanos) = match watch.last_at[way].xchg(now, Relaxed) {
-                0 => (timed.out, latency),
+                0 => (meanwhile, latency),
                 at => (bytes.wrapping_sub(before), now.saturating_sub(at)),
             };
             self.latency
-                .store(speed::alone(latency, io.bytes, timed.out), Relaxed);
+                .store(speed::alone(latency, io.bytes, meanwhile), Relaxed);
             watch.moved.add(moved, Relaxed);
             watch.nanos.add(nanos.max(1), Relaxed);
         }

@@ -6,10 +6,10 @@
 //! commands overlap their times do too, and must not be counted twice. So one command in some
 //! milliseconds is timed on each CPU. While the path was not idle since the last one came back, it
 //! has spent all that time moving what came back in it. If it may have been idle, the time counts
-//! that the command was out; and all that was out with it when it was sent, itself included, is
-//! taken to be what was moved in it: exactly so if a path does one after the other, and in the mean
-//! on any (J. Little, "A Proof for the Queuing Formula: L = λW", 1961). A time without commands is
-//! none. Reads and writes are measured each by themselves, and added up.
+//! that the command was out, and what came back in it, the command itself included. (What was out
+//! when it was sent would be the same on a path that does one after the other; but a command may
+//! overtake others: each CPU has a queue of its own.) A time without commands is none. Reads and
+//! writes are measured each by themselves, and added up.
 //!
 //! From one interval to the next the sums lose an eighth, so that what is measured a little
 //! differently each time averages out. But if two intervals in a row are off by more than a
@@ -142,9 +142,10 @@ fn strikes(speed: u64, known: u64) -> i8 {
 }
 
 /// How long a command of so many bytes would have taken that came back after so many nanoseconds,
-/// had it not been one of so many bytes out: at least that, if part of its time was no transfer.
-pub(crate) fn alone(latency: u64, bytes: u32, out: u64) -> u64 {
-    latency.saturating_mul(bytes.into()) / out.max(bytes.into()).max(1)
+/// had not so many bytes come back meanwhile, its own included: at least that, if part of its time
+/// was no transfer.
+pub(crate) fn alone(latency: u64, bytes: u32, moved: u64) -> u64 {
+    latency.saturating_mul(bytes.into()) / moved.max(bytes.into()).max(1)
 }
 
 /// Bytes over nanoseconds, in bytes a second.

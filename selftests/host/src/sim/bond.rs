@@ -76,6 +76,11 @@ impl Path {
     fn out(&self, write: bool) -> Load {
         Load(out(&self.lanes, write))
     }
+
+    /// The bytes that have succeeded, of all CPUs.
+    fn moved_by_all(&self, way: usize) -> u64 {
+        self.lanes.iter().map(|lane| lane.bytes[way]).sum()
+    }
 }
 
 fn out(lanes: &[Lane], write: bool) -> u64 {
@@ -229,8 +234,15 @@ impl Bond {
     }
 }
 
+impl Bond {
+    /// As last measured.
+    pub(super) fn speed(&self, path: usize) -> Option<u64> {
+        self.paths[path].meter.speed()
+    }
+}
+
 impl Algorithm for Bond {
-    /// The number is the bytes that are out, if the command is timed.
+    /// The number is one more than the bytes that have succeeded, if the command is timed.
     fn choose(&mut self, now: u64, cpu: usize, bytes: u64, write: bool) -> (usize, u64) {
         let bytes = bytes as u32;
         if self.policy == Policy::AdapterLoad {
@@ -243,7 +255,7 @@ impl Algorithm for Bond {
         let jiffies = 1 + now / JIFFY;
         match replace(&mut lane.timed, jiffies) == jiffies {
             true => (number, 0),
-            false => (number, path.out(write).bytes()),
+            false => (number, 1 + path.moved_by_all(usize::from(write))),
         }
     }
 
@@ -256,13 +268,14 @@ impl Algorithm for Bond {
             lane.bytes[way] += done.bytes;
         }
         if done.ok && done.tag > 0 {
-            let bytes = path.lanes.iter().map(|lane| lane.bytes[way]).sum();
+            let bytes = path.moved_by_all(way);
+            let meanwhile = bytes - (done.tag - 1);
             let lane = &mut path.lanes[done.cpu];
             let before = replace(&mut lane.last_bytes[way], bytes);
             let latency = done.end - done.start;
-            path.latency = speed::alone(latency, done.bytes as u32, done.tag);
+            path.latency = speed::alone(latency, done.bytes as u32, meanwhile);
             let (moved, nanos) = match replace(&mut lane.last_at[way], done.end) {
-                0 => (done.tag, latency),
+                0 => (meanwhile, latency),
                 at => (bytes - before, done.end - at),
             };
             path.moved += moved;

@@ -5,6 +5,7 @@
 use super::bond::Bond;
 use super::model::{run, Algorithm, Cable, Done, Job, Load, Sizes, Tick, INTERVAL, MS, SECOND, US};
 use super::peers;
+use std::collections::VecDeque;
 
 const MEGA: u64 = 1_000_000;
 
@@ -207,6 +208,40 @@ fn errors_are_no_speed() {
         if number % 100 == 99 {
             bond.tick(now);
             assert_eq!(bond.shares(), [500, 500]);
+        }
+    }
+}
+
+/// Each CPU has a queue of its own, and the path serves them by turns. What one has out, alone,
+/// overtakes much of what another has; it has not moved that.
+#[test]
+fn who_overtakes_is_no_faster() {
+    const BYTES: u64 = 32 << 10;
+    const EACH: u64 = 6 * MS;
+    let mut bond = Bond::dynamic(1, 2);
+    let send = |bond: &mut Bond, now, cpu| (now, bond.choose(now, cpu, BYTES, false).1);
+    let mut queues = [(); 2].map(|()| VecDeque::new());
+    queues[0].extend((0..25).map(|_| send(&mut bond, 0, 0)));
+    queues[1].push_back(send(&mut bond, 0, 1));
+    for turn in 1..500 {
+        let (end, cpu) = (turn * EACH, turn as usize % 2);
+        let (start, tag) = queues[cpu].pop_front().unwrap();
+        bond.done(&Done {
+            path: 0,
+            cpu,
+            bytes: BYTES,
+            write: false,
+            start,
+            end,
+            ok: true,
+            tag,
+        });
+        queues[cpu].push_back(send(&mut bond, end, cpu));
+        if end % INTERVAL < EACH {
+            bond.tick(end);
+            let speed = bond.speed(0).unwrap();
+            let real = BYTES * SECOND / EACH;
+            assert!(speed.abs_diff(real) <= real / 10, "{speed}, {real} really");
         }
     }
 }
