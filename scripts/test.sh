@@ -29,14 +29,17 @@ finish() {
 
 # host_tests <log> [<variable for cargo>=<value>]... -- [<filter>]: add up what cargo says of every test binary.
 host_tests() {
-	local log=$CACHE/log/$1.log status=0 passed failed ignored environment=()
+	local log=$CACHE/log/$1.log status=0 seed passed failed ignored environment=()
 	for ((; $# > 1; )); do
 		shift
 		[ "$1" != -- ] || { shift; break; }
 		environment+=("$1")
 	done
-	"$ENTER" -- env CARGO_HOME="$CACHE/cargo" "${environment[@]}" \
-		cargo test --no-fail-fast --manifest-path "$TOP/selftests/host/Cargo.toml" "$@" 2>&1 | tee "$log" || status=$?
+	# Properties are tried with other cases for each state of the tree, but with the same if it is tested again.
+	seed=$(git -C "$TOP" rev-parse --short=8 'HEAD^{tree}' 2>/dev/null) || :
+	"$ENTER" -- env CARGO_HOME="$CACHE/cargo" PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-$((16#${seed:-1}))}" \
+		"${environment[@]}" cargo test --no-fail-fast --manifest-path "$TOP/selftests/host/Cargo.toml" "$@" 2>&1 |
+		tee "$log" || status=$?
 	while read -r passed failed ignored; do
 		PASSED=$((PASSED + passed))
 		FAILED=$((FAILED + failed))

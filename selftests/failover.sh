@@ -155,7 +155,7 @@ load_start verify "$bond" --size=8M --iodepth=16
 goes_on "${KNAME[$bond]}" || fail "the load goes on"
 for way in "$a" "$b"; do
 	break_way "$way"
-	fails "under load: errors fail a path" "$way"
+	check "under load: errors fail a path" wait_for 20 state_is "$bond" "$way" failed
 	sleep 0.3
 	mend_way "$way"
 	is_back "mended, it is back" "$way"

@@ -43,7 +43,7 @@ mend() {
 }
 
 insert units=2 || { fail "the test miniport is loaded"; finish; }
-HOLD_MS=$((1500 * SLOW))
+HOLD_MS=$((4000 * SLOW))
 new_bond "3 write_hold_ms:$HOLD_MS probe_ms:50 stall_ms:0 primary 0 2 $a 0 $b 0" || { fail "a bond is made"; finish; }
 check_is "write_hold_ms is as set" $HOLD_MS "$(cat "${SYS[$bond]}/write_hold_ms")"
 check "the table has it" grep -q " write_hold_ms:$HOLD_MS " <(dmsetup table "$bond")
@@ -57,7 +57,7 @@ check "a write to the same place waits behind it" wait_for 5 queued_is 2
 check "nobody was told yet" eval "kill -0 $HELD && kill -0 $behind"
 check_is "what is there is the old, and reading it waits for nothing" o "$(read_block 7)"
 ms=$(ms_of write_block C 9)
-check "a write to another place does not wait ($ms ms)" test "$ms" -lt $((1000 * SLOW))
+check "a write to another place does not wait ($ms ms)" test "$ms" -lt $((HOLD_MS / 2))
 wait "$HELD"
 status=$?
 ms=$(ms_since "$BEGAN")
@@ -81,7 +81,7 @@ wait $reader
 status=$?
 ms=$(ms_since "$began")
 check_is "a read that was pending succeeds" 0 $status
-check "and does not wait ($ms ms)" test "$ms" -lt $((1000 * SLOW))
+check "and does not wait ($ms ms)" test "$ms" -lt $((HOLD_MS / 2))
 mend "restored"
 
 # A write that reaches over a held one, a discard, and one beside it.
@@ -91,7 +91,7 @@ dd if="$BLOCKS/F" of="$bond" bs=512 seek=$((20 * 8 + 7)) count=1 oflag=direct co
 behind=$!
 check "one of its last sector waits too" wait_for 5 queued_is 2
 ms=$(ms_of write_block E 19)
-check "one beside it does not ($ms ms)" test "$ms" -lt $((1000 * SLOW))
+check "one beside it does not ($ms ms)" test "$ms" -lt $((HOLD_MS / 2))
 check "a suspend waits for all of them" dmsetup suspend "$bond"
 check "then nothing waits" queued_is 0
 wait "$HELD" "$behind"

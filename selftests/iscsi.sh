@@ -9,7 +9,7 @@
 
 MIB=64
 SECTORS=$((MIB << 11))
-LIMIT_MS=5000 # Without the miniport it takes the replacement timeout, 120 s, and some.
+LIMIT_MS=20000 # Without the miniport it takes the replacement timeout, 120 s, and some.
 
 path_file() { value "/sys/block/$BOND/bond/paths/${PATHS[$1]#/dev/}/$2"; }
 path_is() { check_is "path $1: its $2" "$3" "$(path_file "$1" "$2")"; }
@@ -193,7 +193,7 @@ check "and keeps its commands" is_busy 2
 check "the module loads" load_iscsi
 path_is 2 miniport iscsi
 path_is 2 dest 10.10.2.2
-check "and they come back" wait_for 3 is_idle 2
+check "and they come back" wait_for 10 is_idle 2
 unpull cable_plug 2
 check "the path is back" wait_for 60 is_state 2 active
 load_stop "a module that comes late" late

@@ -9,10 +9,11 @@
 . ./lib.sh
 . ./rig.sh
 
-DELAY_S=3
+DELAY_S=5
 STALL_MS=600
 MIB=64
-RIG_CONNECT="--reconnect-delay=1 --ctrl-loss-tmo=-1"
+# Else the storage might give the old session up before the copy arrives.
+RIG_CONNECT="--reconnect-delay=1 --ctrl-loss-tmo=-1 --keep-alive-tmo=30"
 
 block() { head -c 4096 /dev/zero | tr '\0' "$1"; }
 write_block() { block "$1" | dd of="/dev/mapper/$BOND_NAME" bs=4k seek=5 count=1 iflag=fullblock oflag=direct status=none; }
@@ -37,7 +38,7 @@ older_and_newer() {
 	[ $left -le 0 ] || sleep "$((left / 1000)).$((left / 100 % 10))"
 	delay 0
 	STANDS=$(read_block)
-	wait_for 30 state_is 1 active || { note "path 1 is not back"; return 1; }
+	wait_for 60 state_is 1 active || { note "path 1 is not back"; return 1; }
 }
 
 need nvme ip veth nvmet-tcp nvme-tcp null_blk sch_netem

@@ -99,8 +99,8 @@ at_exit multipathd_stop
 delay 1 50
 delay 2 50
 # Each has a half of the namespace.
-load_start bond "/dev/mapper/$BOND_NAME" --size=4M --offset=0
-load_start multipath "/dev/mapper/$MULTI_NAME" --size=4M --offset=32M
+load_start bond "/dev/mapper/$BOND_NAME" --size=16M --offset=0
+load_start multipath "/dev/mapper/$MULTI_NAME" --size=16M --offset=32M
 check "both carry I/O" goes_on "$BOND"
 check "both" goes_on "dm-$(dmsetup info -c --noheadings -o minor "$MULTI_NAME")"
 pull 1 admin_down admin_up

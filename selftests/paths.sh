@@ -65,8 +65,9 @@ path_file_is() {
 }
 state_is() { path_file_is "$1" "$2" state "$3"; }
 
-# read_blocks <device> <count>: reads of 4 KiB, one after the other, past the page cache.
-read_blocks() { dd if="$1" of=/dev/null bs=4k count="$2" iflag=direct status=none; }
+# read_blocks <device> <count>: reads of 4 KiB, one after the other, past the page cache; on one CPU, as each goes its
+# own round.
+read_blocks() { taskset -c 0 dd if="$1" of=/dev/null bs=4k count="$2" iflag=direct status=none; }
 
 # reads_of <device>: how many reads it has completed.
 reads_of() {

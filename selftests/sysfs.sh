@@ -220,6 +220,7 @@ polled() {
 	check_is "$1" "$3" "$said"
 	exec {poll}<&-
 }
+sleep 0.5 # All is told that was to be.
 polled "a path that fails wakes who polls" failed failed
 polled "one that comes back too" active active
 

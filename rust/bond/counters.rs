@@ -156,8 +156,8 @@ impl Counters {
         due
     }
 
-    /// A command that was sent from here just now is timed. Says how many bytes have succeeded until
-    /// now.
+    /// A command that was sent from here just now is timed. Says how many bytes have succeeded so
+    /// far.
     pub(super) fn begin_timing(&self, here: &Here, io: Counted) -> u64 {
         if self.out_here(here, io.writes).bytes() == u64::from(io.bytes) {
             // Until now the CPU had no data out: whoever took the last one back may have overlooked

@@ -204,16 +204,16 @@ impl Path {
         }
     }
 
-    /// The path's adapter is to be a secondary one, so its miniport is not to be asked to choose any
-    /// more. May sleep.
+    /// The path's adapter is to be a secondary one, so its miniport is not to be asked to choose
+    /// any more. May sleep.
     pub(crate) fn choose_no_more(&self) {
         if self.told_primary.xchg(false, Relaxed) {
             self.without_offload(|| ());
         }
     }
 
-    /// Writes the role register of the path's adapter, where the miniport has one. Says whether that
-    /// went well. May sleep.
+    /// Writes the role register of the path's adapter, where the miniport has one. Says whether
+    /// that went well. May sleep.
     pub(crate) fn write_role(&self, primary: bool) -> bool {
         let binding = self.binding.lock();
         let written = binding.as_deref().map(|binding| binding.set_role(primary));

@@ -32,9 +32,9 @@
  * and what it counts: ios (commands that came), held (kept now), voided, refused, aborted (commands
  * given back with an error by abort), unsure (commands that were being carried out when others were
  * voided, and so may have ended after), aborts (calls of it that were not -EBUSY), renewals, binds,
- * unbinds, role (the register: 1 is primary), chosen (how often it was asked to choose), strays (how
- * often while its register said secondary); and most_primaries: of how many network devices the
- * registers said primary at a time, at most.
+ * unbinds, role (the register: 1 is primary), chosen (how often it was asked to choose), strays
+ * (how often while its register said secondary); and most_primaries: of how many network devices
+ * the registers said primary at a time, at most.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>

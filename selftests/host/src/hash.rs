@@ -75,7 +75,10 @@ fn addresses_spread_as_the_weights() {
                 let due = f64::from(ADDRESSES) * part;
                 let chance = 3.0 * (due * (1.0 - part)).sqrt();
                 let off = (f64::from(*count) - due).abs();
-                assert!(off <= chance.max(0.05 * due), "{weights:?}: {count}, {due} due");
+                assert!(
+                    off <= chance.max(0.05 * due),
+                    "{weights:?}: {count}, {due} due"
+                );
             }
         }
     }
@@ -103,7 +106,10 @@ fn only_what_must_move_moves() {
                 let part = f64::from(*weight) / f64::from(whole);
                 let due = f64::from(had) * part;
                 let chance = 4.0 * (due * (1.0 - part)).sqrt();
-                assert!((f64::from(*moved) - due).abs() <= chance, "{moved}, {due} due");
+                assert!(
+                    (f64::from(*moved) - due).abs() <= chance,
+                    "{moved}, {due} due"
+                );
             }
         }
     }
@@ -140,8 +146,8 @@ proptest! {
     }
 }
 
-/// How far off a draw is, is a logarithm of a number between 0 and 1: of many draws the part that is
-/// within 1 is a half, within 2 three quarters, and so on; and the mean is 1 / ln 2.
+/// How far off a draw is, is a logarithm of a number between 0 and 1: of many draws the part that
+/// is within 1 is a half, within 2 three quarters, and so on; and the mean is 1 / ln 2.
 #[test]
 fn a_bid_is_the_weight_over_the_logarithm() {
     let dest = |n: u64| Dest::Wwpn(n);
@@ -150,7 +156,10 @@ fn a_bid_is_the_weight_over_the_logarithm() {
         .collect();
     for limit in [0.25, 0.5, 1.0, 1.5, 2.0, 5.0] {
         let within = far.iter().filter(|far| **far <= limit).count() as f64 / 1e5;
-        assert!((within - (1.0 - (-limit).exp2())).abs() < 0.005, "{limit}: {within}");
+        assert!(
+            (within - (1.0 - (-limit).exp2())).abs() < 0.005,
+            "{limit}: {within}"
+        );
     }
     let mean = far.iter().sum::<f64>() / 1e5;
     assert!((mean - 1.0 / 2f64.ln()).abs() < 0.02, "{mean}");

@@ -167,11 +167,18 @@ fn noise_averages_out() {
     let (mut paths, mut shares) = (vec![Path::default(); 2], vec![500; 2]);
     let (mut square, mut changes) = (0, 0);
     for _ in 0..1000 {
-        changes += u32::from(interval(&mut paths, &mut shares, &[Some(speed()), Some(speed())]));
+        changes += u32::from(interval(
+            &mut paths,
+            &mut shares,
+            &[Some(speed()), Some(speed())],
+        ));
         square += shares[0].abs_diff(500).pow(2);
     }
     let off = f64::from(square / 1000).sqrt();
-    assert!(off < 10.0 && changes < 50, "{off} permille, {changes} changes");
+    assert!(
+        off < 10.0 && changes < 50,
+        "{off} permille, {changes} changes"
+    );
 }
 
 #[test]
@@ -318,7 +325,11 @@ fn a_speed_that_is_set_is_the_speed() {
     meter.force(5);
     assert_eq!(meter.speed(), Some(5));
     meter.force(0);
-    assert_eq!(meter.speed(), None, "what was set is no speed that was measured");
+    assert_eq!(
+        meter.speed(),
+        None,
+        "what was set is no speed that was measured"
+    );
     meter.pass(2_000_000, 2 * SECOND);
     meter.force(0);
     assert_eq!(meter.speed(), Some(1_000_000));

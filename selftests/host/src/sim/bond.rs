@@ -220,14 +220,14 @@ impl Bond {
         let (view, turn) = (self.view(cpu), &self.turns[cpu]);
         let number = match (self.policy, to_try) {
             (_, Some(number)) => number,
-            (Policy::Dynamic | Policy::AdapterLoad, None) => match least_loaded(view.candidates(write), bytes) {
+            (Policy::Static, None) => turn.next(&view, bytes)?,
+            (_, None) => match least_loaded(view.candidates(write), bytes) {
                 Least::Path(number) => number,
                 Least::AllIdle => {
                     turn.rotate(fastest((0..view.count()).map(|path| view.share(path))))?
                 }
                 Least::None => return None,
             },
-            _ => turn.next(&view, bytes)?,
         };
         turn.went(number);
         Some(number)
