@@ -87,7 +87,7 @@ for _ in 1 2 3; do
 done
 down_up
 echo 20 >"${SYS[$bond]}/probe_ms"
-check "with less time between probes it waits less long" test "$(damped)" -le $((4 * 20)) # It has flapped three times.
+check "with less time between probes it waits less long" test "$(damped)" -le $((8 * 20)) # It has flapped four times.
 check "and is back sooner" wait_for 3 state_is "$bond" "$a" active
 echo $P >"${SYS[$bond]}/probe_ms"
 probes 12

@@ -137,13 +137,12 @@ impl Adapter {
         self.paths.each(f);
     }
 
-    /// Calls a function with each path over this adapter, that may sleep; but not with those that
-    /// join meanwhile. Says whether there was memory for that.
-    fn each_path_sleeping(&self, f: impl FnMut(&Arc<Path>)) -> bool {
+    /// Calls a function, that may sleep, with the paths over this adapter; but not with those that
+    /// join meanwhile.
+    fn with_paths<R>(&self, f: impl FnOnce(&[Arc<Path>]) -> R) -> Result<R> {
         let _noio = NoIo::new();
         let _walk = self.walk.lock();
-        let paths = self.paths.now();
-        paths.map(|paths| paths.iter().for_each(f)).is_ok()
+        Ok(f(&self.paths.now()?))
     }
 
     fn name(&self) -> Name {
@@ -205,12 +204,22 @@ impl Adapter {
     /// Writes the adapter's role register, where a miniport has one. Says whether that went well.
     /// May sleep.
     fn write_role(&self, primary: bool) -> bool {
-        if !primary {
-            // First: its paths may have one register in common.
-            self.each_path_sleeping(|path| path.choose_no_more());
-        }
-        let mut written = true;
-        self.each_path_sleeping(|path| written &= path.write_role(primary)) && written
+        let write = |paths: &[Arc<Path>]| {
+            if !primary {
+                // First: they may have one register in common.
+                paths.iter().for_each(|path| path.choose_no_more());
+            }
+            let each = paths.iter().map(|path| path.write_role(primary));
+            each.fold(true, |all, written| all & written)
+        };
+        self.with_paths(write).unwrap_or(false)
+    }
+
+    /// Whether the register may say "primary". Any context.
+    fn may_say_primary(&self) -> bool {
+        let mut may = false;
+        self.each_path(|path| may |= path.may_say_primary());
+        may
     }
 
     /// Lets a path hear of the link. May sleep.
@@ -227,5 +236,8 @@ impl Adapter {
         drop(inner);
         // Who has seen it there is done with it.
         drop(self.walk.lock());
+        if let Some(team) = self.team() {
+            team.elect();
+        }
     }
 }

@@ -14,6 +14,7 @@
 
 use super::{Adapter, Adapters};
 use crate::{
+    bond::Path,
     kapi::{
         mm::NoIo,
         netdev::Name,
@@ -47,11 +48,9 @@ pub(crate) struct Team {
     primary: Atomic<u32>,
     /// It has none, and that was said.
     headless: Flag,
-    /// The role registers are to be written.
-    stale: Flag,
     #[pin]
     inner: SpinLockIrq<Inner>,
-    /// Looks who is primary, and writes the role registers.
+    /// Writes the role registers.
     #[pin]
     register: DelayedWork<Team>,
 }
@@ -77,9 +76,14 @@ impl Team {
 
     /// A team of these, of which the first one is to be primary.
     fn new(adapters: &Arc<Adapters>, members: KVec<Arc<Adapter>>) -> Result<Arc<Self>> {
-        let inner = Inner {
-            meters: KVec::from_elem(Meter::default(), members.len(), GFP_KERNEL)?,
-        };
+        let mut meters = KVec::from_elem(Meter::default(), members.len(), GFP_KERNEL)?;
+        for (meter, member) in meters.iter_mut().zip(&members) {
+            // What they did in another team is not measured again.
+            let (moved, nanos) = member.traffic.times();
+            meter.pass(moved, nanos);
+            meter.forget();
+        }
+        let inner = Inner { meters };
         let even = crate::policy::share::WHOLE / members.len() as u32;
         for member in &members {
             member.weight.store(even.max(1), Relaxed);
@@ -90,7 +94,6 @@ impl Team {
                 members,
                 primary: Atomic::new(0),
                 headless: Flag::new(false),
-                stale: Flag::new(false),
                 inner <- new_spinlock_irq!(inner, "Team::inner"),
                 register <- new_delayed_work!("Team::register"),
             }),
@@ -127,8 +130,9 @@ impl Team {
     }
 
     /// If the primary adapter can be so no longer, makes the next one primary that can: one that is
-    /// available; if none is, one that has its link. Any context.
-    pub(super) fn elect(self: &Arc<Self>) {
+    /// available; if none is, one that has its link. To be called when an adapter's link or the use
+    /// of a path over it has changed. Any context, but not under the lock of a bond.
+    pub(crate) fn elect(self: &Arc<Self>) {
         let _guard = self.inner.lock();
         let count = self.members.len();
         let first = match self.primary.load(Relaxed) as usize {
@@ -151,13 +155,6 @@ impl Team {
 
     /// Lets the role registers be written. Any context.
     pub(crate) fn write_roles(self: &Arc<Self>) {
-        self.stale.store(true, Relaxed);
-        self.review();
-    }
-
-    /// A path over one of the adapters went out of use, or into it. Any context, under locks that
-    /// [`Self::elect`] needs.
-    pub(crate) fn review(self: &Arc<Self>) {
         rearm(self, 0);
     }
 
@@ -181,15 +178,15 @@ impl Team {
     }
 
     /// Writes the role registers: the secondary ones' first, so that no two say "primary"; while
-    /// one that has its link does not take that, no other is told to be. Says whether all were
-    /// written. May sleep.
+    /// one that does and has its link does not take that, no other is told to be. Says whether all
+    /// were written. May sleep.
     fn write_registers(&self) -> bool {
         let number = self.primary.load(Relaxed);
         let (mut written, mut free) = (true, true);
         for (other, member) in self.members.iter().enumerate() {
             if other as u32 != number && !member.write_role(false) {
                 written = false;
-                free &= !member.has_link();
+                free &= !(member.may_say_primary() && member.has_link());
             }
         }
         let Some(primary) = self.members.get(number as usize) else {
@@ -204,7 +201,9 @@ impl Team {
             written &= primary.write_role(true);
         }
         for member in &self.members {
-            member.each_path_sleeping(|path| path.learn_who_chooses());
+            let learn =
+                |paths: &[Arc<Path>]| paths.iter().for_each(|path| path.learn_who_chooses());
+            written &= member.with_paths(learn).is_ok();
         }
         written
     }
@@ -241,9 +240,7 @@ impl WorkItem for Team {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        this.elect();
-        if this.stale.xchg(false, Full) && !this.write_registers() {
-            this.stale.store(true, Relaxed);
+        if !this.write_registers() {
             enqueue_delayed(&this, msecs_to_jiffies(WRITE_AGAIN_MS));
         }
     }

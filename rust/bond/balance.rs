@@ -162,7 +162,7 @@ impl View<'_> {
             let own = counters.out_here(self.here, shape.writes);
             own_commands = own_commands.wrapping_add(own.commands());
             let out = match (all, near) {
-                (true, _) => counters.out_anywhere(self.here, shape.writes, jiffies()),
+                (true, _) => counters.out_anywhere(self.here, shape.writes, jiffies() / 4),
                 (false, true) => counters.out_near(self.here, shape.writes),
                 (false, false) => own,
             };
@@ -277,9 +277,10 @@ impl Bond {
         }
         if io.bytes > 0 && counters.is_to_be_timed(&here, jiffies()) {
             let begin = |of: &Counters| of.begin_timing(&here, io);
+            // As when it is back: first the time, then the bytes.
+            dispatch.sent_at = nanoseconds();
             dispatch.before = begin(counters);
             dispatch.adapter_before = adapter.map_or(0, |adapter| begin(adapter.traffic()));
-            dispatch.sent_at = nanoseconds();
         }
         trace::choose(this.events.device(), path.dev(), io.bytes);
         Sent::To(path.number())

@@ -4,7 +4,10 @@
 
 use crate::{
     kapi::percpu::{Here, PerCpu},
-    policy::{choose::Load, speed},
+    policy::{
+        choose::{Load, Seen},
+        speed,
+    },
     sync::{Atomic, Full, Relaxed},
 };
 use kernel::prelude::*;
@@ -35,9 +38,10 @@ struct Watch {
     /// the CPU has had nothing out since.
     last_at: [Atomic<u64>; 2],
     last_bytes: [Atomic<u64>; 2],
-    /// What [`Counters::out_anywhere`] found of other CPUs, by direction, and when.
+    /// What [`Counters::out_anywhere`] has [`Seen`], by direction, and when.
+    near: [Atomic<u64>; 2],
     far: [Atomic<u64>; 2],
-    far_at: [Atomic<u64>; 2],
+    seen_at: [Atomic<u64>; 2],
 }
 
 fn zero() -> Atomic<u64> {
@@ -64,8 +68,9 @@ impl Watch {
             nanos: zero(),
             last_at: [zero(), zero()],
             last_bytes: [zero(), zero()],
+            near: [zero(), zero()],
             far: [zero(), zero()],
-            far_at: [zero(), zero()],
+            seen_at: [zero(), zero()],
         }
     }
 }
@@ -263,20 +268,28 @@ impl Counters {
     }
 
     /// What is out of all CPUs, of reads or of writes: of this one and its neighbours now, of the
-    /// others when this CPU asked first at this time `now`.
+    /// others as was [`Seen`] when this CPU asked first at this time `now`.
     pub(super) fn out_anywhere(&self, here: &Here, writes: bool, now: u64) -> Load {
         let near = self.out_near(here, writes);
-        if !self.lanes.is_far() {
+        let others = self.lanes.groups() - 1;
+        if others == 0 {
             return near;
         }
         let (watch, way) = (self.watches.local(here), usize::from(writes));
-        if watch.far_at[way].load(Relaxed) != now {
+        if watch.seen_at[way].load(Relaxed) != now {
             let lanes = self.lanes.far(here.cpu());
             let far = lanes.map(|lane| lane.out[way].load(Relaxed));
-            watch.far[way].store(far.fold(0, u64::wrapping_add), Relaxed);
-            watch.far_at[way].store(now, Relaxed);
+            let far = Load(far.fold(0, u64::wrapping_add));
+            watch.near[way].store(near.bytes(), Relaxed);
+            watch.far[way].store(far.bytes(), Relaxed);
+            watch.seen_at[way].store(now, Relaxed);
         }
-        Load(near.0.wrapping_add(watch.far[way].load(Relaxed)))
+        let [near_then, far] = [&watch.near, &watch.far].map(|of| of[way].load(Relaxed));
+        let seen = Seen {
+            near: near_then,
+            far,
+        };
+        seen.now(near, others as u64)
     }
 
     /// What is out of this CPU, of reads or of writes.

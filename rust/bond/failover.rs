@@ -4,7 +4,7 @@
 //!
 //! A path changes under the bond's lock, in any context. The outside (log, uevents, dm events,
 //! sysfs) is told by a work item, which compares what it told last with what is: a path that failed
-//! and came back before it ran is told as both.
+//! and came back before it ran is told as both. So are the teams of the paths' adapters.
 
 use super::{works, Bond, Inner, Path};
 use crate::{
@@ -72,9 +72,6 @@ impl Bond {
             };
             this.usable.store(usable, Relaxed);
             this.shares_changed();
-            if let Some(team) = this.team.as_ref() {
-                team.review();
-            }
         }
         match change {
             Change::Lost => {
@@ -319,6 +316,11 @@ impl WorkItem<{ works::ANNOUNCE }> for Bond {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
+        for path in &this.paths {
+            if let Some(team) = path.team() {
+                team.elect();
+            }
+        }
         Self::tell(&this);
     }
 }

@@ -204,6 +204,11 @@ impl Path {
         }
     }
 
+    /// Whether the register of the path's adapter may say "primary". Any context.
+    pub(crate) fn may_say_primary(&self) -> bool {
+        self.says_primary.load(Relaxed)
+    }
+
     /// The path's adapter is to be a secondary one, so its miniport is not to be asked to choose
     /// any more. May sleep.
     pub(crate) fn choose_no_more(&self) {
@@ -217,16 +222,20 @@ impl Path {
     pub(crate) fn write_role(&self, primary: bool) -> bool {
         let binding = self.binding.lock();
         let written = binding.as_deref().map(|binding| binding.set_role(primary));
-        let took = primary && matches!(written, Some(Ok(())));
-        self.told_primary.store(took, Relaxed);
-        drop(binding);
+        let took = matches!(written, Some(Ok(())));
+        self.told_primary.store(primary && took, Relaxed);
         let error = match written {
             Some(Err(error)) if error != EOPNOTSUPP => error,
             _ => {
+                self.says_primary.store(primary && took, Relaxed);
                 self.refused_role.store(false, Relaxed);
                 return true;
             }
         };
+        if primary {
+            self.says_primary.store(true, Relaxed); // Maybe.
+        }
+        drop(binding);
         if let (false, Some(bond)) = (self.refused_role.xchg(true, Relaxed), self.bond()) {
             bond.warn(fmt!(
                 "path {}: the adapter's role is not written: {:?}",

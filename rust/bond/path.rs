@@ -68,8 +68,10 @@ pub(crate) struct Path {
     pub(super) abort_told: Flag,
     /// It was asked already, and what counts is the I/O that was out then.
     pub(super) abort_again: Flag,
-    /// The miniport has taken it that its adapter is the primary one.
+    /// The miniport has taken it that its adapter is the primary one, and may be asked to choose.
     pub(super) told_primary: Flag,
+    /// It was told so, and has not yet taken it that its adapter is a secondary one.
+    pub(super) says_primary: Flag,
     /// It did not take the last word of that, and the log says so.
     pub(super) refused_role: Flag,
     /// The link was lost for so long that the session over it is not to be relied on.
@@ -152,6 +154,7 @@ impl Path {
                 abort_told: Flag::new(false),
                 abort_again: Flag::new(false),
                 told_primary: Flag::new(false),
+                says_primary: Flag::new(false),
                 refused_role: Flag::new(false),
                 harmed: Flag::new(false),
                 doubted: Flag::new(false),

@@ -90,10 +90,13 @@ impl Path {
             let is_one = bound.as_deref().is_some_and(which);
             let binding = bound.take_if(|_| is_one)?;
             let port = self.port.load(Relaxed);
-            if self.told_primary.xchg(false, Relaxed)
+            self.told_primary.store(false, Relaxed);
+            self.refused_role.store(false, Relaxed);
+            if self.says_primary.xchg(false, Relaxed)
                 && !self.is_true_beside(port, |path| &path.told_primary)
             {
-                let _ = binding.set_role(false);
+                // Nobody is left to write it later.
+                let _ = binding.set_role(false).or_else(|_| binding.set_role(false));
             }
             // It may speak until it is unbound, which is done under the lock: nobody else holds the
             // binding now.

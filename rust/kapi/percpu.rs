@@ -6,7 +6,7 @@
 //! [`include/linux/smp.h`](srctree/include/linux/smp.h)
 
 use crate::bindings;
-use core::ptr::NonNull;
+use core::{ptr::NonNull, slice::SliceIndex};
 use kernel::{cpu::nr_cpu_ids, prelude::*, types::NotThreadSafe};
 
 /// The CPU that we run on, and stay on as long as this lives: preemption is off, so nothing may
@@ -117,31 +117,35 @@ impl<T: Sync + 'static> PerCpu<T> {
     pub(crate) fn near(&self, cpu: usize) -> impl Iterator<Item = &T> {
         let first = cpu & !(Self::NEIGHBOURS - 1);
         let end = (first + Self::NEIGHBOURS).min(self.slots.len());
-        values(self.slots.get(first..end).unwrap_or_default())
+        self.values(first..end)
     }
 
-    /// Whether there can be CPUs that are not near to each other.
-    pub(crate) fn is_far(&self) -> bool {
-        self.slots.len() > Self::NEIGHBOURS
+    /// How many groups of CPUs there can be that are near to each other.
+    pub(crate) fn groups(&self) -> usize {
+        self.slots.len().div_ceil(Self::NEIGHBOURS)
     }
 
     /// The values of all other CPUs than those near to this one. Any context.
     pub(crate) fn far(&self, cpu: usize) -> impl Iterator<Item = &T> {
-        let groups = self.slots.chunks(Self::NEIGHBOURS).enumerate();
-        let far = groups.filter(move |&(group, _)| group != cpu / Self::NEIGHBOURS);
-        far.flat_map(|(_, slots)| values(slots))
+        let first = cpu & !(Self::NEIGHBOURS - 1);
+        let next = (first + Self::NEIGHBOURS).min(self.slots.len());
+        Iterator::chain(self.values(..first), self.values(next..))
     }
 
     /// The values of all CPUs. Any context.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        values(&self.slots)
+        self.values(..)
     }
-}
 
-/// The values of these slots, of a [`PerCpu`] that lives as long.
-fn values<T>(slots: &[Option<NonNull<T>>]) -> impl Iterator<Item = &T> {
-    // SAFETY: Initialised by the type invariant of `PerCpu`, and valid as long as that.
-    slots.iter().flatten().map(|slot| unsafe { slot.as_ref() })
+    /// The values of these CPUs.
+    fn values(
+        &self,
+        cpus: impl SliceIndex<[Option<NonNull<T>>], Output = [Option<NonNull<T>>]>,
+    ) -> impl Iterator<Item = &T> {
+        let slots = self.slots.get(cpus).unwrap_or_default();
+        // SAFETY: Initialised by the type invariant, and valid as long as `self`.
+        slots.iter().flatten().map(|slot| unsafe { slot.as_ref() })
+    }
 }
 
 impl<T: Sync + 'static> Drop for PerCpu<T> {

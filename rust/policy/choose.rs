@@ -35,6 +35,32 @@ pub(crate) struct Candidate {
     pub(crate) out: Load,
 }
 
+/// What a group of CPUs that look at each other saw of a path at some time: what it had out itself
+/// then, and all others, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) near: u64,
+    pub(crate) far: u64,
+}
+
+impl Seen {
+    /// What is out of all now, where the group has `near` out. Each two of the other groups, so
+    /// many, are taken to have done since what this one has: else each would make up for all of what
+    /// it saw, and together they would swing from path to path.
+    #[inline(always)]
+    pub(crate) fn now(self, near: Load, others: u64) -> Load {
+        let since = near
+            .bytes()
+            .wrapping_sub(self.near)
+            .wrapping_mul(others / 2);
+        let far = self.far.wrapping_add(since) as i64;
+        Load(near.0.wrapping_add(far.clamp(0, Self::MOST) as u64))
+    }
+
+    /// Far below what a [`Load`] has room for.
+    const MOST: i64 = 1 << 38;
+}
+
 /// What [`least_loaded`] finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Least {

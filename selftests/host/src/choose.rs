@@ -2,7 +2,7 @@
 
 //! Which path carries an I/O.
 
-use crate::policy::choose::{fastest, least_loaded, primary, Candidate, Least, Load};
+use crate::policy::choose::{fastest, least_loaded, primary, Candidate, Least, Load, Seen};
 use proptest::{collection::vec, prelude::*};
 
 /// Paths of which any may have no share, or nothing out.
@@ -174,4 +174,27 @@ fn the_primary_is_asked_first_and_no_further_than_needed() {
     });
     assert_eq!(chosen, Some(0));
     assert_eq!(*asked.borrow(), [2, 3, 0]);
+}
+
+/// What others have out counts; what they have done since, as if that was what this group has.
+#[test]
+fn others_do_as_we_do() {
+    let near = |bytes: u64| Load(3 << 40 | bytes);
+    let seen = Seen {
+        near: 100,
+        far: 1000,
+    };
+    assert_eq!(seen.now(near(100), 4), near(1100));
+    assert_eq!(seen.now(near(150), 4), near(150 + 1000 + 2 * 50));
+    assert_eq!(seen.now(near(50), 5), near(50 + 1000 - 2 * 50));
+    assert_eq!(
+        seen.now(near(0), 40),
+        near(0),
+        "there is not less than nothing"
+    );
+    assert_eq!(Seen::default().now(Load(0), 40), Load(0));
+    for (near, far) in [(u64::MAX, u64::MAX), (0, u64::MAX), (u64::MAX, 0)] {
+        let now = Seen { near, far }.now(Load((1 << 39) - 1), u64::MAX);
+        assert!(now.bytes() >= (1 << 39) - 1 && now.commands() == 0);
+    }
 }

@@ -8,7 +8,7 @@
 use super::model::{Algorithm, Done, INTERVAL, MS};
 use crate::{
     policy::{
-        choose::{fastest, least_loaded, Candidate, Least, Load, FEW},
+        choose::{fastest, least_loaded, Candidate, Least, Load, Seen, FEW},
         quota::{Paths, Turn},
         share,
         speed::{self, Meter},
@@ -31,8 +31,8 @@ struct Lane {
     bytes: [u64; 2],
     last_at: [u64; 2],
     last_bytes: [u64; 2],
-    far: [u64; 2],
-    far_at: [u64; 2],
+    seen: [Seen; 2],
+    seen_at: [u64; 2],
 }
 
 impl Lane {
@@ -44,8 +44,8 @@ impl Lane {
             bytes: [0; 2],
             last_at: [0; 2],
             last_bytes: [0; 2],
-            far: [0; 2],
-            far_at: [0; 2],
+            seen: [Seen::default(); 2],
+            seen_at: [0; 2],
         }
     }
 }
@@ -119,10 +119,15 @@ impl View<'_> {
         };
         (0..self.count()).map(move |number| {
             let lanes = &self.bond.paths[number].lanes;
-            let far = lanes[self.cpu].far[usize::from(write)];
+            let near = Load(out(&lanes[seen.clone()], write));
+            let others = (lanes.len().div_ceil(NEIGHBOURS) - 1) as u64;
+            let out = match all && others > 0 {
+                true => lanes[self.cpu].seen[usize::from(write)].now(near, others),
+                false => near,
+            };
             Candidate {
                 share: self.share(number),
-                out: Load(out(&lanes[seen.clone()], write) + far),
+                out,
             }
         })
     }
@@ -188,17 +193,23 @@ impl Bond {
         View { bond: self, cpu }
     }
 
-    /// Once in a jiffy: what others have out is looked at that are not near.
+    /// Once in four jiffies: what others have out is looked at that are not near.
     fn look_far(&mut self, now: u64, cpu: usize, write: bool) {
-        let (way, jiffies) = (usize::from(write), 1 + now / JIFFY);
+        let (way, time) = (usize::from(write), 1 + now / JIFFY / 4);
         for path in &mut self.paths {
-            let groups = path.lanes.chunks(NEIGHBOURS).enumerate();
-            let far = groups.filter(|&(group, _)| group != cpu / NEIGHBOURS);
-            let far = far.map(|(_, lanes)| out(lanes, write)).sum();
-            let lane = &mut path.lanes[cpu];
-            if replace(&mut lane.far_at[way], jiffies) != jiffies {
-                lane.far[way] = far;
+            if replace(&mut path.lanes[cpu].seen_at[way], time) == time {
+                continue;
             }
+            let groups = path.lanes.chunks(NEIGHBOURS).enumerate();
+            let (mut near, mut far) = (0, 0);
+            for (group, lanes) in groups {
+                let bytes = Load(out(lanes, write)).bytes();
+                match group == cpu / NEIGHBOURS {
+                    true => near = bytes,
+                    false => far += bytes,
+                }
+            }
+            path.lanes[cpu].seen[way] = Seen { near, far };
         }
     }
 

@@ -218,6 +218,28 @@ fn no_peer_is_better_than_adapters_that_balance() {
     }
 }
 
+/// Though what they know is older than their commands take, and they are many: they do not all make
+/// up for the same.
+#[test]
+fn adapters_of_many_cpus_do_not_swing() {
+    for (cpus, depth) in [(16, 128), (32, 256), (64, 512), (128, 1024)] {
+        for speeds in SPEEDS {
+            let cell = Cell {
+                speeds,
+                sizes: Sizes::KiB(4),
+                reads: 100,
+                depth,
+                jobs: Jobs::Each(cpus),
+                fastest: 1_000_000_000,
+            };
+            let (own, other) = (cell.adapters(), cell.dynamic());
+            let part = own.throughput() / other.throughput();
+            let p99 = own.percentile(99) as f64 / other.percentile(99) as f64;
+            assert!(part >= 0.98 && p99 <= 1.1, "{cell:?}: {part:.3}, {p99:.2}");
+        }
+    }
+}
+
 /// Quotas do not look at what is out, so though the shares are right commands queue behind others.
 #[test]
 fn the_table_finds_what_is_worse() {
