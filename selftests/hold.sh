@@ -137,7 +137,8 @@ rounds() {
 	local i way
 	for ((i = 0; i < 10; i++)); do
 		way=$([ $((i % 2)) = 0 ] && echo "$a" || echo "$b")
-		set_ "$way" fail "for=3000 voided"
+		goes_on "${KNAME[$bond]}" 1
+		set_ "$way" fail "for=20000 voided"
 		sleep 0.1
 		set_ "$way" restore path
 		wait_for 10 state_is "$bond" "$way" active || return

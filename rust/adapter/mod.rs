@@ -142,7 +142,8 @@ impl Adapter {
     fn with_paths<R>(&self, f: impl FnOnce(&[Arc<Path>]) -> R) -> Result<R> {
         let _noio = NoIo::new();
         let _walk = self.walk.lock();
-        Ok(f(&self.paths.now()?))
+        let paths = self.paths.now()?;
+        Ok(f(&paths))
     }
 
     fn name(&self) -> Name {

@@ -322,7 +322,8 @@ impl Membership {
             drop(teams);
             stop_delayed(&self.team);
             for member in &self.team.members {
-                member.write_role(false);
+                // Nobody is left to write it later.
+                let _ = member.write_role(false) || member.write_role(false);
                 // Of a new one, that was formed meanwhile.
                 if let Some(team) = member.team() {
                     team.write_roles();

@@ -41,6 +41,7 @@ struct Watch {
     /// What [`Counters::out_anywhere`] has [`Seen`], by direction, and when.
     near: [Atomic<u64>; 2],
     far: [Atomic<u64>; 2],
+    others: [Atomic<u64>; 2],
     seen_at: [Atomic<u64>; 2],
 }
 
@@ -70,6 +71,7 @@ impl Watch {
             last_bytes: [zero(), zero()],
             near: [zero(), zero()],
             far: [zero(), zero()],
+            others: [zero(), zero()],
             seen_at: [zero(), zero()],
         }
     }
@@ -271,25 +273,32 @@ impl Counters {
     /// others as was [`Seen`] when this CPU asked first at this time `now`.
     pub(super) fn out_anywhere(&self, here: &Here, writes: bool, now: u64) -> Load {
         let near = self.out_near(here, writes);
-        let others = self.lanes.groups() - 1;
-        if others == 0 {
+        if !self.lanes.is_wide() {
             return near;
         }
         let (watch, way) = (self.watches.local(here), usize::from(writes));
-        if watch.seen_at[way].load(Relaxed) != now {
-            let lanes = self.lanes.far(here.cpu());
-            let far = lanes.map(|lane| lane.out[way].load(Relaxed));
-            let far = Load(far.fold(0, u64::wrapping_add));
-            watch.near[way].store(near.bytes(), Relaxed);
-            watch.far[way].store(far.bytes(), Relaxed);
-            watch.seen_at[way].store(now, Relaxed);
+        let [near_then, far, others, at] =
+            [&watch.near, &watch.far, &watch.others, &watch.seen_at].map(|of| &of[way]);
+        if at.load(Relaxed) != now {
+            let (mut bytes, mut groups) = (0u64, 0u64);
+            for group in self.lanes.far(here.cpu()) {
+                let out = group.map(|lane| lane.out[way].load(Relaxed));
+                let out = Load(out.fold(0, u64::wrapping_add));
+                bytes = bytes.wrapping_add(out.bytes());
+                groups += u64::from(out != Load(0));
+            }
+            near_then.store(near.bytes(), Relaxed);
+            far.store(bytes, Relaxed);
+            others.store(groups, Relaxed);
+            at.store(now, Relaxed);
         }
-        let [near_then, far] = [&watch.near, &watch.far].map(|of| of[way].load(Relaxed));
+        let [near_then, far, others] = [near_then, far, others].map(|of| of.load(Relaxed));
         let seen = Seen {
             near: near_then,
             far,
+            others,
         };
-        seen.now(near, others as u64)
+        seen.now(near)
     }
 
     /// What is out of this CPU, of reads or of writes.

@@ -73,6 +73,7 @@ impl Path {
             this.abort_without_link(0);
         }
         if let Some(team) = this.team() {
+            team.elect();
             team.write_roles();
         }
         Ok(())

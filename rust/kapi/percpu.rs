@@ -120,16 +120,17 @@ impl<T: Sync + 'static> PerCpu<T> {
         self.values(first..end)
     }
 
-    /// How many groups of CPUs there can be that are near to each other.
-    pub(crate) fn groups(&self) -> usize {
-        self.slots.len().div_ceil(Self::NEIGHBOURS)
+    /// Whether there can be CPUs that are not near to each other.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.slots.len() > Self::NEIGHBOURS
     }
 
-    /// The values of all other CPUs than those near to this one. Any context.
-    pub(crate) fn far(&self, cpu: usize) -> impl Iterator<Item = &T> {
-        let first = cpu & !(Self::NEIGHBOURS - 1);
-        let next = (first + Self::NEIGHBOURS).min(self.slots.len());
-        Iterator::chain(self.values(..first), self.values(next..))
+    /// The values of all other CPUs than those near to this one, together those of CPUs that are
+    /// near to each other. Any context.
+    pub(crate) fn far(&self, cpu: usize) -> impl Iterator<Item = impl Iterator<Item = &T>> {
+        let groups = (0..self.slots.len()).step_by(Self::NEIGHBOURS);
+        let far = groups.filter(move |first| first / Self::NEIGHBOURS != cpu / Self::NEIGHBOURS);
+        far.map(|first| self.near(first))
     }
 
     /// The values of all CPUs. Any context.

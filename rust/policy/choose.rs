@@ -36,23 +36,22 @@ pub(crate) struct Candidate {
 }
 
 /// What a group of CPUs that look at each other saw of a path at some time: what it had out itself
-/// then, and all others, in bytes.
+/// then, in bytes, what others had, and how many other groups had any.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) near: u64,
     pub(crate) far: u64,
+    pub(crate) others: u64,
 }
 
 impl Seen {
-    /// What is out of all now, where the group has `near` out. Each two of the other groups, so
-    /// many, are taken to have done since what this one has: else each would make up for all of what
-    /// it saw, and together they would swing from path to path.
+    /// What is out of all now, where the group has `near` out. Each two of the other groups are
+    /// taken to have done since what this one has: else each would make up for all of what it saw,
+    /// and together they would swing from path to path.
     #[inline(always)]
-    pub(crate) fn now(self, near: Load, others: u64) -> Load {
-        let since = near
-            .bytes()
-            .wrapping_sub(self.near)
-            .wrapping_mul(others / 2);
+    pub(crate) fn now(self, near: Load) -> Load {
+        let since = near.bytes().wrapping_sub(self.near);
+        let since = since.wrapping_mul(self.others / 2);
         let far = self.far.wrapping_add(since) as i64;
         Load(near.0.wrapping_add(far.clamp(0, Self::MOST) as u64))
     }

@@ -180,21 +180,27 @@ fn the_primary_is_asked_first_and_no_further_than_needed() {
 #[test]
 fn others_do_as_we_do() {
     let near = |bytes: u64| Load(3 << 40 | bytes);
-    let seen = Seen {
+    let seen = |others| Seen {
         near: 100,
         far: 1000,
+        others,
     };
-    assert_eq!(seen.now(near(100), 4), near(1100));
-    assert_eq!(seen.now(near(150), 4), near(150 + 1000 + 2 * 50));
-    assert_eq!(seen.now(near(50), 5), near(50 + 1000 - 2 * 50));
+    assert_eq!(seen(4).now(near(100)), near(1100));
+    assert_eq!(seen(4).now(near(150)), near(150 + 1000 + 2 * 50));
+    assert_eq!(seen(5).now(near(50)), near(50 + 1000 - 2 * 50));
     assert_eq!(
-        seen.now(near(0), 40),
+        seen(40).now(near(0)),
         near(0),
         "there is not less than nothing"
     );
-    assert_eq!(Seen::default().now(Load(0), 40), Load(0));
+    assert_eq!(Seen::default().now(Load(0)), Load(0));
     for (near, far) in [(u64::MAX, u64::MAX), (0, u64::MAX), (u64::MAX, 0)] {
-        let now = Seen { near, far }.now(Load((1 << 39) - 1), u64::MAX);
+        let seen = Seen {
+            near,
+            far,
+            others: u64::MAX,
+        };
+        let now = seen.now(Load((1 << 39) - 1));
         assert!(now.bytes() >= (1 << 39) - 1 && now.commands() == 0);
     }
 }

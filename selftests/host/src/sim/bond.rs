@@ -120,9 +120,8 @@ impl View<'_> {
         (0..self.count()).map(move |number| {
             let lanes = &self.bond.paths[number].lanes;
             let near = Load(out(&lanes[seen.clone()], write));
-            let others = (lanes.len().div_ceil(NEIGHBOURS) - 1) as u64;
-            let out = match all && others > 0 {
-                true => lanes[self.cpu].seen[usize::from(write)].now(near, others),
+            let out = match all {
+                true => lanes[self.cpu].seen[usize::from(write)].now(near),
                 false => near,
             };
             Candidate {
@@ -201,15 +200,18 @@ impl Bond {
                 continue;
             }
             let groups = path.lanes.chunks(NEIGHBOURS).enumerate();
-            let (mut near, mut far) = (0, 0);
+            let mut seen = Seen::default();
             for (group, lanes) in groups {
                 let bytes = Load(out(lanes, write)).bytes();
                 match group == cpu / NEIGHBOURS {
-                    true => near = bytes,
-                    false => far += bytes,
+                    true => seen.near = bytes,
+                    false => {
+                        seen.far += bytes;
+                        seen.others += u64::from(bytes > 0);
+                    }
                 }
             }
-            path.lanes[cpu].seen[way] = Seen { near, far };
+            path.lanes[cpu].seen[way] = seen;
         }
     }
 
