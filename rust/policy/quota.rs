@@ -85,12 +85,12 @@ impl Turn {
     pub(crate) fn next(&self, paths: &impl Paths, bytes: u32) -> Option<usize> {
         let mut number = self.path.load(Relaxed) as usize;
         let mut left = self.left.load(Relaxed);
+        let length = bytes.min(Self::LONGEST);
         let current = self.version.load(Relaxed) == paths.version() && number < paths.count();
         if !current || left <= 0 || paths.share(number) == 0 {
             if !current {
                 if number == u32::MAX as usize && bytes > 0 {
                     // The first one of all is what the mean begins with.
-                    let length = bytes.min(Self::LONGEST);
                     self.mean.store(length << Self::MEAN_SHIFT, Relaxed);
                 }
                 self.restart(paths);
@@ -104,7 +104,6 @@ impl Turn {
         }
         self.left.store(left - i64::from(bytes), Relaxed);
         let mean = self.mean.load(Relaxed);
-        let length = bytes.min(Self::LONGEST);
         let new = mean - (mean >> Self::MEAN_SHIFT) + length;
         self.mean.store(new, Relaxed);
         Some(number)

@@ -188,6 +188,11 @@ impl Bond {
         }
     }
 
+    /// As last measured.
+    pub(super) fn speed(&self, path: usize) -> Option<u64> {
+        self.paths[path].meter.speed()
+    }
+
     fn view(&self, cpu: usize) -> View<'_> {
         View { bond: self, cpu }
     }
@@ -199,9 +204,8 @@ impl Bond {
             if replace(&mut path.lanes[cpu].seen_at[way], time) == time {
                 continue;
             }
-            let groups = path.lanes.chunks(NEIGHBOURS).enumerate();
             let mut seen = Seen::default();
-            for (group, lanes) in groups {
+            for (group, lanes) in path.lanes.chunks(NEIGHBOURS).enumerate() {
                 let bytes = Load(out(lanes, write)).bytes();
                 match group == cpu / NEIGHBOURS {
                     true => seen.near = bytes,
@@ -244,13 +248,6 @@ impl Bond {
         };
         turn.went(number);
         Some(number)
-    }
-}
-
-impl Bond {
-    /// As last measured.
-    pub(super) fn speed(&self, path: usize) -> Option<u64> {
-        self.paths[path].meter.speed()
     }
 }
 
